@@ -1,0 +1,5 @@
+//go:build !linux
+
+package cas
+
+func openTemp(dir string) (tempFile, error) { return openNamedTemp(dir) }

@@ -1,0 +1,31 @@
+package cas
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/windows"
+)
+
+// linksBeside: Windows has links to files and links to folders, and os decides
+// by what the target is from where the link is made.
+const linksBeside = true
+
+func renameInto(temp string, dir *os.Root, name string) error {
+	return os.Rename(temp, filepath.Join(dir.Name(), name))
+}
+
+// rmdirAt removes an empty folder.
+func rmdirAt(dir *os.Root, name string) error {
+	info, err := dir.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return &os.PathError{Op: "rmdir", Path: name, Err: windows.ERROR_DIRECTORY}
+	}
+	return dir.Remove(name)
+}
+
+func isCrossDevice(err error) bool { return errors.Is(err, windows.ERROR_NOT_SAME_DEVICE) }
