@@ -75,7 +75,7 @@ func overwrite(name string, b []byte) error {
 
 func mustPut(t testing.TB, s cas.Store, content []byte) cas.Digest {
 	t.Helper()
-	d, _, err := s.Put(context.Background(), bytes.NewReader(content))
+	d, _, err := s.Put(background, bytes.NewReader(content))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func mustPut(t testing.TB, s cas.Store, content []byte) cas.Digest {
 }
 
 func readAll(s cas.Store, d cas.Digest) ([]byte, error) {
-	return cas.ReadAll(context.Background(), s, d, 1<<30)
+	return cas.ReadAll(background, s, d, 1<<30)
 }
 
 func wantContent(t testing.TB, s cas.Store, content []byte) {
@@ -443,7 +443,7 @@ func putFailsAt(t *testing.T, content []byte, damaged bool, nth int, named, stic
 // visibleIsWhole reads everything that a store shows.
 func visibleIsWhole(t testing.TB, s localStore, mayBeCorrupt bool) {
 	t.Helper()
-	err := s.Walk(context.Background(), func(d cas.Digest, size int64) error {
+	err := s.Walk(background, func(d cas.Digest, size int64) error {
 		b, err := readAll(s, d)
 		if err != nil && mayBeCorrupt && asCorrupt(err) != nil {
 			return nil
@@ -949,7 +949,7 @@ func benchmarkOpen(b *testing.B, content []byte) {
 	b.SetBytes(int64(len(content)))
 	b.ReportAllocs()
 	for b.Loop() {
-		r, err := s.Open(context.Background(), d)
+		r, err := s.Open(background, d)
 		if err != nil {
 			b.Fatal(err)
 		}
