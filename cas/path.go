@@ -123,31 +123,49 @@ func badName(name string) string {
 	case len(name) > maxName:
 		return "a component is longer than 255 bytes"
 	}
-	ascii := true
+	var seen class
 	for i := range len(name) {
-		switch c := name[i]; {
-		case c < 0x20 || c == 0x7f:
-			return "it has a control character"
-		case strings.IndexByte(`\:<>"|?*`, c) >= 0:
-			return fmt.Sprintf("Windows cannot have %q in a name", string(c))
-		case c >= utf8.RuneSelf:
-			ascii = false
-		}
+		seen |= classes[name[i]]
+	}
+	switch ascii := seen&high == 0; {
+	case seen&control != 0, !ascii && strings.ContainsFunc(name, isC1):
+		return "it has a control character"
+	case seen&foreign != 0:
+		return `Windows cannot have one of \ : < > " | ? * in a name`
+	case isDotGit(name, ascii):
+		return `it has a component that some system takes for ".git"`
+	case isDevice(name):
+		return "it has a component that is a device on Windows"
 	}
 	if last := name[len(name)-1]; last == '.' || last == ' ' {
 		return "Windows drops a dot or space at the end of a name"
 	}
-	if !ascii && strings.ContainsFunc(name, isC1) {
-		return "it has a control character"
-	}
-	if isDotGit(name, ascii) {
-		return `it has a component that some system takes for ".git"`
-	}
-	if isDevice(name) {
-		return "it has a component that is a device on Windows"
-	}
 	return ""
 }
+
+// class says what a byte is in the name of a file.
+type class byte
+
+const (
+	control class = 1 << iota
+	foreign       // Windows does not allow it
+	high          // part of a code point beyond ASCII
+)
+
+var classes = func() (t [256]class) {
+	for c := range t {
+		switch {
+		case c < 0x20 || c == 0x7f:
+			t[c] = control
+		case c >= utf8.RuneSelf:
+			t[c] = high
+		}
+	}
+	for _, c := range []byte(`\:<>"|?*`) {
+		t[c] = foreign
+	}
+	return t
+}()
 
 func isC1(r rune) bool { return 0x80 <= r && r <= 0x9f }
 
@@ -157,6 +175,9 @@ func isC1(r rune) bool { return 0x80 <= r && r <= 0x9f }
 func isDotGit(name string, ascii bool) bool {
 	if !ascii {
 		name = strings.TrimRight(foldName(name), ". ")
+	}
+	if name == "" {
+		return false // nothing but code points that are skipped
 	}
 	if strings.EqualFold(name, ".git") {
 		return true
@@ -171,6 +192,11 @@ func isDotGit(name string, ascii bool) bool {
 // it is. An extension and spaces before it do not help: "nul .txt" is NUL. The
 // superscript digits count because some versions of Windows take them for digits.
 func isDevice(name string) bool {
+	switch name[0] | 0x20 {
+	case 'a', 'c', 'l', 'n', 'p':
+	default:
+		return false
+	}
 	base, _, _ := strings.Cut(name, ".")
 	base = strings.TrimRight(base, " ")
 	switch len(base) {

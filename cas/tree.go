@@ -102,7 +102,7 @@ func (t Tree) sorted() Tree {
 		return t
 	}
 	t = slices.Clone(t)
-	slices.SortStableFunc(t, byPath)
+	slices.SortFunc(t, byPath)
 	return t
 }
 
