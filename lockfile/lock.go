@@ -5,7 +5,11 @@
 //
 //	lock, err := lockfile.Parse(data)   // refuses what nobody measured
 //	lock.Stages["train"] = block
+//	err = lock.Check()                  // values of unknown origin only
 //	data = lock.Marshal()               // one canonical encoding, results filled in
+//
+//	changes := lockfile.Diff(base, lock)
+//	data, conflicts, err = lockfile.Merge(base, ours, theirs, lockfile.MergeOptions{})
 package lockfile
 
 import "github.com/kept-dev/kept/cas"
@@ -29,7 +33,7 @@ type Lock struct {
 // Stage is the record of one stage's run of record. All of it is measured by
 // the same run, which is why it is merged as a whole or not at all.
 type Stage struct {
-	// Result is the digest of the rest of the block, see Stage.Digest.
+	// Result is the digest of the rest of the block, see Stage.Digest. Marshal sets it.
 	Result  cas.Digest
 	Command string
 	// Artifacts maps artifact names to what the command wrote.
@@ -92,6 +96,8 @@ type Environment struct {
 	Runtime string
 	// Files maps the paths of requirement and lock files (uv.lock, requirements.txt) to their digests.
 	Files map[string]cas.Digest
+	// UnknownOfFiles holds the keys of entries of Files that this version does not know, by path.
+	UnknownOfFiles map[string]map[string]any
 	// Unknown holds keys that this version does not know.
 	Unknown map[string]any
 }
