@@ -1,0 +1,191 @@
+package git
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// lockName is the name of the files that Locks looks for. It is lockfile.Name,
+// which this package cannot import.
+const lockName = "kept.lock"
+
+// argumentBytes bounds the paths handed over in one command line; Windows allows 32 KiB in all.
+const argumentBytes = 16 << 10
+
+// stagedEnv passes on the index that the caller of a hook works with: during
+// "git commit -a" or "git commit PATH" it is a temporary one.
+func stagedEnv() []string {
+	file := os.Getenv("GIT_INDEX_FILE")
+	if file == "" {
+		return nil
+	}
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	return []string{"GIT_INDEX_FILE=" + file}
+}
+
+// Staged returns a file as it is staged, honouring GIT_INDEX_FILE. A path that
+// is not staged, or only with a conflict, gives an error that wraps fs.ErrNotExist.
+func (r *Repo) Staged(ctx context.Context, path string) ([]byte, error) {
+	if strings.Contains(path, "\n") {
+		return r.stagedOdd(ctx, path)
+	}
+	b, err := r.newBatch(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer b.stop()
+	var found object
+	err = b.ask(1, func(int) string { return ":0:" + path }, func(_ int, o object) { found = o })
+	if err != nil {
+		return nil, err
+	}
+	if found.kind != "blob" {
+		return nil, fmt.Errorf("read %q from the index: %w", path, fs.ErrNotExist)
+	}
+	return found.data, nil
+}
+
+// stagedOdd is Staged for a name that holds a line feed.
+func (r *Repo) stagedOdd(ctx context.Context, path string) ([]byte, error) {
+	c := r.command()
+	c.env = append(stagedEnv(), "GIT_LITERAL_PATHSPECS=1")
+	out, err := c.run(ctx, "ls-files", "-s", "-z", "--", path)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range splitNUL(out) {
+		meta, name, _ := strings.Cut(entry, "\t")
+		if fields := strings.Fields(meta); name == path && len(fields) == 3 && fields[2] == "0" {
+			return r.git(ctx, "cat-file", "blob", fields[1])
+		}
+	}
+	return nil, fmt.Errorf("read %q from the index: %w", path, fs.ErrNotExist)
+}
+
+// StagedNames returns the paths in which the index differs from HEAD, sorted,
+// honouring GIT_INDEX_FILE. On a branch without a commit that is all it holds.
+func (r *Repo) StagedNames(ctx context.Context) ([]string, error) {
+	c := r.command()
+	c.env = stagedEnv()
+	out, err := c.run(ctx, "diff-index", "--cached", "--name-only", "--no-renames", "-z", "HEAD", "--")
+	if exitCode(err) == 128 {
+		if head, headErr := r.Head(ctx); headErr == nil && head == "" {
+			out, err = c.run(ctx, "ls-files", "-z")
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	names := splitNUL(out)
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// Tracked reports which of paths Git tracks. A folder counts where it holds a
+// tracked file, at any depth. Paths that are not tracked are absent.
+func (r *Repo) Tracked(ctx context.Context, paths []string) (map[string]bool, error) {
+	known := map[string]bool{}
+	c := r.command()
+	c.env = []string{"GIT_LITERAL_PATHSPECS=1"}
+	for part := range chunks(paths) {
+		out, err := c.run(ctx, append([]string{"ls-files", "-z", "--"}, part...)...)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range splitNUL(out) {
+			for ; !known[name]; name = path.Dir(name) {
+				known[name] = true
+			}
+		}
+	}
+	tracked := map[string]bool{}
+	for _, p := range paths {
+		if known[path.Clean(p)] {
+			tracked[p] = true
+		}
+	}
+	return tracked, nil
+}
+
+// chunks yields paths in parts that fit a command line.
+func chunks(paths []string) func(yield func([]string) bool) {
+	return func(yield func([]string) bool) {
+		for len(paths) > 0 {
+			n, bytes := 0, 0
+			for n < len(paths) && (n == 0 || bytes+len(paths[n]) < argumentBytes) {
+				bytes += len(paths[n]) + 3
+				n++
+			}
+			if !yield(paths[:n]) {
+				return
+			}
+			paths = paths[n:]
+		}
+	}
+}
+
+// Ignored reports which of paths an ignore rule of the user or the repository
+// covers and Git does not track. A trailing slash says that a path which does
+// not exist is to be a folder. Paths that are not ignored are absent.
+func (r *Repo) Ignored(ctx context.Context, paths []string) (map[string]bool, error) {
+	ignored := map[string]bool{}
+	if len(paths) == 0 {
+		return ignored, nil
+	}
+	out, err := r.gitInput(ctx, joinNUL(paths), "check-ignore", "-z", "--stdin")
+	if err != nil && exitCode(err) != 1 { // 1: none of them is
+		return nil, err
+	}
+	for _, name := range splitNUL(out) {
+		ignored[name] = true
+	}
+	return ignored, nil
+}
+
+// Locks returns the paths of all tracked files called kept.lock, sorted, also
+// those that a sparse checkout leaves out of the worktree.
+func (r *Repo) Locks(ctx context.Context) ([]string, error) {
+	out, err := r.git(ctx, "ls-files", "-z", "--", ":(top,glob)**/"+lockName)
+	if err != nil {
+		return nil, err
+	}
+	names := splitNUL(out)
+	slices.Sort(names)
+	return slices.Compact(names), nil // a conflict has up to three entries
+}
+
+// IndexID returns a short text that is another one as soon as the index of this
+// worktree was written with other content. It reads the end of one file and
+// starts nothing, so that a caller can remember what it asked Git about.
+func (r *Repo) IndexID() (string, error) {
+	f, err := os.Open(filepath.Join(r.GitDir, "index"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "none", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the index: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("read the index: %w", err)
+	}
+	// The file ends with its SHA-1 or SHA-256, or with zeros under
+	// index.skipHash; size and time are there for that case.
+	var tail [32]byte
+	n, err := f.ReadAt(tail[:], max(0, info.Size()-int64(len(tail))))
+	if n == 0 && err != nil {
+		return "", fmt.Errorf("read the index: %w", err)
+	}
+	return fmt.Sprintf("%d-%d-%s", info.Size(), info.ModTime().UnixNano(), hex.EncodeToString(tail[:n])), nil
+}

@@ -1,0 +1,125 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Resolve returns the id of the commit that rev names: a branch, a tag (also an
+// annotated one), an abbreviated id, "HEAD~2", "@{upstream}". What names no
+// commit gives a *RevisionError.
+func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
+	if rev == "" || strings.ContainsAny(rev, "\x00\n\r") {
+		return "", &RevisionError{Revision: rev}
+	}
+	// --end-of-options: "-x" is a legal name of a ref.
+	out, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
+	if err != nil {
+		if code := exitCode(err); code == 1 || code == 128 {
+			return "", revisionError(rev, err)
+		}
+		return "", err
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// revisionError tells a revision that is not there from a repository that Git refuses.
+func revisionError(rev string, err error) error {
+	var failed *Error
+	if errors.As(err, &failed) && strings.TrimSpace(failed.Stderr) != "" &&
+		!strings.Contains(failed.Stderr, "Needed a single revision") &&
+		!strings.Contains(failed.Stderr, "expected commit type") &&
+		!strings.Contains(failed.Stderr, "ambiguous") {
+		return err
+	}
+	return &RevisionError{Revision: rev}
+}
+
+// Range is two sides of a comparison.
+type Range struct {
+	// Old is the id of the older commit, or "" where nothing is committed yet.
+	Old string
+	// New is the id of the newer commit, or "" for the worktree as it is on disk.
+	New string
+}
+
+// Range resolves what users write for two sides, as "git diff" reads it:
+//
+//	""       HEAD and the worktree
+//	"A"      A and the worktree
+//	"A..B"   A and B; an empty side is HEAD
+//	"A...B"  the merge base of A and B, and B
+//
+// A side that names no commit gives a *RevisionError, "A...B" without a common
+// ancestor ErrNoMergeBase.
+func (r *Repo) Range(ctx context.Context, spec string) (Range, error) {
+	if spec == "" {
+		old, err := r.Head(ctx)
+		return Range{Old: old}, err
+	}
+	a, b, symmetric := strings.Cut(spec, "...")
+	two := symmetric
+	if !symmetric {
+		a, b, two = strings.Cut(spec, "..")
+	}
+	if !two {
+		old, err := r.Resolve(ctx, spec)
+		return Range{Old: old}, err
+	}
+	old, err := r.Resolve(ctx, orHead(a))
+	if err != nil {
+		return Range{}, err
+	}
+	new, err := r.Resolve(ctx, orHead(b))
+	if err != nil {
+		return Range{}, err
+	}
+	if symmetric {
+		old, err = r.MergeBase(ctx, old, new)
+	}
+	return Range{Old: old, New: new}, err
+}
+
+func orHead(rev string) string {
+	if rev == "" {
+		return "HEAD"
+	}
+	return rev
+}
+
+// Head returns the id of the commit that is checked out, and "" on a branch that has none yet.
+func (r *Repo) Head(ctx context.Context) (string, error) {
+	id, err := r.Resolve(ctx, "HEAD")
+	var unknown *RevisionError
+	if errors.As(err, &unknown) {
+		return "", nil
+	}
+	return id, err
+}
+
+// MergeBase returns the id of the best common ancestor of two commits, given by
+// id. Without one it returns ErrNoMergeBase, and says so where the clone is
+// shallow and may just not reach back far enough.
+func (r *Repo) MergeBase(ctx context.Context, a, b string) (string, error) {
+	out, err := r.git(ctx, "merge-base", a, b)
+	if exitCode(err) == 1 {
+		if r.Shallow() {
+			return "", fmt.Errorf("%w of %.10s and %.10s in this shallow clone", ErrNoMergeBase, a, b)
+		}
+		return "", fmt.Errorf("%w of %.10s and %.10s", ErrNoMergeBase, a, b)
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// Shallow reports whether the clone lacks a part of its history. It starts nothing.
+func (r *Repo) Shallow() bool {
+	info, err := os.Stat(filepath.Join(r.CommonDir, "shallow"))
+	return err == nil && info.Size() > 0
+}
