@@ -14,19 +14,22 @@ import (
 )
 
 // safeOptions keep Git from running what a repository brings, and from looking
-// further than kept means it to. Git before 2.54 knows no configured hooks, and
-// for it the hook.* settings are just unknown names.
+// further than kept means it to.
 var safeOptions = []string{
 	"--no-pager",
 	"-c", "core.fsmonitor=false",
-	"-c", "hook.post-index-change.enabled=false",
-	"-c", "hook.reference-transaction.enabled=false",
 	"-c", "safe.bareRepository=explicit",
 	"-c", "protocol.ext.allow=never",
 }
 
-// noHooks hides the hooks folder; what it names does not exist on Windows either.
-var noHooks = []string{"-c", "core.hooksPath=/dev/null"}
+// noHooks switches hooks off: the folder, whose stand-in does not exist on
+// Windows either, and the ones in the config, for the two events that what this
+// package runs can fire. Git before 2.54 takes those for unknown names.
+var noHooks = []string{
+	"-c", "core.hooksPath=/dev/null",
+	"-c", "hook.post-index-change.enabled=false",
+	"-c", "hook.reference-transaction.enabled=false",
+}
 
 // repositoryEnv are the variables that point Git at a repository or change how
 // it reads one: "git rev-parse --local-env-vars", less the two that carry the
@@ -45,8 +48,8 @@ type command struct {
 	dir string
 	// keepEnv leaves the caller's GIT_DIR and its like alone; only discovery wants that.
 	keepEnv bool
-	// ownHooksPath leaves core.hooksPath as the repository has it, to ask about it.
-	ownHooksPath bool
+	// ownHooks leaves the settings of hooks as the repository has them, to ask about them.
+	ownHooks bool
 	// options go in front of the subcommand, env behind the environment.
 	options, env []string
 	stdin        io.Reader
@@ -98,7 +101,7 @@ func (c *command) prepare(ctx context.Context, args []string) (*exec.Cmd, error)
 		return nil, fmt.Errorf("%w: %w", ErrMissing, err)
 	}
 	hooks := noHooks
-	if c.ownHooksPath {
+	if c.ownHooks {
 		hooks = nil
 	}
 	cmd := exec.CommandContext(ctx, path, slices.Concat(safeOptions, hooks, c.options, args)...)

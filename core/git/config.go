@@ -16,7 +16,7 @@ import (
 // there is one. Of a setting with several values it is the last.
 func (r *Repo) Config(ctx context.Context, key string) (string, bool, error) {
 	c := r.command()
-	c.ownHooksPath = true
+	c.ownHooks = true
 	out, err := c.run(ctx, "config", "--null", "--get", key)
 	if exitCode(err) == 1 {
 		return "", false, nil
@@ -66,7 +66,7 @@ func (r *Repo) UnsetConfig(ctx context.Context, key string) error {
 // anywhere, else the hooks folder that all linked worktrees share.
 func (r *Repo) HooksDir(ctx context.Context) (string, error) {
 	c := r.command()
-	c.ownHooksPath = true
+	c.ownHooks = true
 	out, err := c.run(ctx, "rev-parse", "--git-path", "hooks")
 	if err != nil {
 		return "", err

@@ -36,7 +36,7 @@ func Find(dir string) (*Repo, error) {
 		if !filepath.IsAbs(env) {
 			env = filepath.Join(abs, env)
 		}
-		if repo == nil || resolveExisting(env) != repo.GitDir {
+		if repo == nil || Physical(env) != repo.GitDir {
 			return ask(abs, true)
 		}
 		return repo, nil
@@ -137,7 +137,7 @@ func open(top, gitDir string) (*Repo, error) {
 		if !filepath.IsAbs(moved) {
 			moved = filepath.Join(gitDir, moved)
 		}
-		if resolveExisting(moved) != top { // a submodule's names its own folder
+		if Physical(moved) != top { // a submodule's names its own folder
 			return nil, &unusualError{"core.worktree"}
 		}
 	}
@@ -189,7 +189,7 @@ func commonDirOf(gitDir string) string {
 	if !filepath.IsAbs(common) {
 		common = filepath.Join(gitDir, common)
 	}
-	return resolveExisting(common)
+	return Physical(common)
 }
 
 // readPointer reads a small file that holds a path and a line end.
@@ -230,9 +230,9 @@ func ask(dir string, env bool) (*Repo, error) {
 		return nil, fmt.Errorf("find the worktree of %q: %w", dir, err)
 	}
 	repo := &Repo{
-		Root:      resolveExisting(filepath.FromSlash(strings.TrimSuffix(string(top), "\n"))),
-		GitDir:    resolveExisting(filepath.FromSlash(lines[1])),
-		CommonDir: resolveExisting(filepath.FromSlash(lines[2])),
+		Root:      Physical(filepath.FromSlash(strings.TrimSuffix(string(top), "\n"))),
+		GitDir:    Physical(filepath.FromSlash(lines[1])),
+		CommonDir: Physical(filepath.FromSlash(lines[2])),
 		Worktree:  Main,
 		explicit:  true,
 	}

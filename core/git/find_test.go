@@ -84,7 +84,7 @@ func TestFindUnusualLayouts(t *testing.T) {
 		other := t.TempDir()
 		w.git("config", "core.worktree", other)
 		got := w.find()
-		if got.Root != resolveExisting(other) {
+		if got.Root != Physical(other) {
 			t.Errorf("got root %s, want %s", got.Root, other)
 		}
 		if head, err := got.Head(t.Context()); head != id || err != nil {
@@ -121,7 +121,7 @@ func TestFindUnusualLayouts(t *testing.T) {
 
 func TestFindErrors(t *testing.T) {
 	t.Run("no repository", func(t *testing.T) {
-		dir := resolveExisting(t.TempDir())
+		dir := Physical(t.TempDir())
 		_, err := Find(dir)
 		var none *NoRepositoryError
 		if !errors.As(err, &none) || none.Dir != dir {

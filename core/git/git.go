@@ -125,8 +125,8 @@ func (r *Repo) Rel(path string) (string, error) {
 	}
 	// Root may be above a link (/tmp on macOS) although path names it through the
 	// link, so folders are compared as they really are.
-	physical := filepath.Join(resolveExisting(filepath.Dir(abs)), filepath.Base(abs))
-	for _, candidate := range []string{physical, resolveExisting(abs)} {
+	physical := filepath.Join(Physical(filepath.Dir(abs)), filepath.Base(abs))
+	for _, candidate := range []string{physical, Physical(abs)} {
 		rel, err := filepath.Rel(r.Root, candidate)
 		if err == nil && filepath.IsLocal(rel) {
 			return filepath.ToSlash(rel), nil
@@ -135,8 +135,8 @@ func (r *Repo) Rel(path string) (string, error) {
 	return "", &OutsideError{Path: path, Root: r.Root}
 }
 
-// resolveExisting resolves the symbolic links of the part of an absolute path that exists.
-func resolveExisting(path string) string {
+// Physical resolves the symbolic links of an absolute path, as far as it exists.
+func Physical(path string) string {
 	rest := ""
 	for p := path; ; p = filepath.Dir(p) {
 		if real, err := filepath.EvalSymlinks(p); err == nil {
