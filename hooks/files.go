@@ -206,6 +206,10 @@ func (in *Installer) fileStatus(event Event, dir string) (Status, error) {
 	if t.Runs && !found(o.binary) {
 		t.Runs = false
 		t.Note, t.Advice = "it finds no kept, neither where it was nor in PATH", "kept hooks install"
+		if o.binary == "" {
+			t.Note = "it is shared, so it looks for kept in PATH alone, where there is none"
+			t.Advice = "put the folder of kept into PATH"
+		}
 	}
 	return t.Status, nil
 }

@@ -33,9 +33,38 @@ func TestMain(m *testing.M) {
 	if err := os.WriteFile(filepath.Join(home, ".gitconfig"), []byte(config), 0o600); err != nil {
 		panic(err)
 	}
+	if err := hideKept(filepath.Join(home, "bin")); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	os.RemoveAll(home)
 	os.Exit(code)
+}
+
+// hideKept takes an installed kept out of PATH: what hooks do without one is
+// half of the tests. A folder that has one is replaced by links to all else in it.
+func hideKept(dir string) error {
+	var path []string
+	for i, entry := range filepath.SplitList(os.Getenv("PATH")) {
+		if _, err := os.Stat(filepath.Join(entry, "kept")); err == nil {
+			stand := filepath.Join(dir, fmt.Sprint(i))
+			programs, err := os.ReadDir(entry)
+			if err == nil {
+				err = os.MkdirAll(stand, 0o777)
+			}
+			for _, program := range programs {
+				if err == nil && program.Name() != "kept" {
+					err = os.Symlink(filepath.Join(entry, program.Name()), filepath.Join(stand, program.Name()))
+				}
+			}
+			if err != nil {
+				return err
+			}
+			entry = stand
+		}
+		path = append(path, entry)
+	}
+	return os.Setenv("PATH", strings.Join(path, string(os.PathListSeparator)))
 }
 
 // The texts are for every Git; which place they go to depends on its version.

@@ -264,6 +264,26 @@ func TestEditedHookIsLeftAlone(t *testing.T) {
 	}
 }
 
+// What is committed runs on machines where kept is elsewhere, or nowhere.
+func TestCommittedHookWithoutKept(t *testing.T) {
+	c := newClone(t)
+	husky(c)
+	report := c.install()
+	for i, want := range []bool{true, false, false} {
+		if s := report.Events[i]; s.Runs != want || !want && !strings.Contains(s.Advice, "PATH") {
+			t.Errorf("got %+v", s)
+		}
+	}
+	c.git("add", "-A")
+	if out := c.git("commit", "-q", "-m", "2"); out != "kept: command not found, so kept.lock was not checked" {
+		t.Errorf("git commit said %q", out)
+	}
+	if out := c.git("checkout", "-q", "HEAD~"); out != "" {
+		t.Errorf("git checkout said %q", out)
+	}
+	c.called()
+}
+
 func TestUpgrade(t *testing.T) {
 	c := newClone(t)
 	c.script(".git/hooks/pre-commit", "exit 0")

@@ -57,13 +57,18 @@ func hookLine(event Event, quoted string, made bool) string {
 	if event == PreCommit {
 		failed = "exit $?"
 	}
+	missing := complaint(event)
+	if quoted == "" && event == PostCheckout {
+		// In a committed script: post-index-change, which saw the same checkout, has said it.
+		missing = ":"
+	}
 	end := ""
 	if made {
 		end = madeByKept
 	}
 	return fmt.Sprintf("if [ -z \"${KEPT_HOOK-}\" ]; then %s; if command -v \"$kept_\" >/dev/null 2>&1; then "+
 		"\"$kept_\" hook %s ${1+\"$@\"} </dev/null || %s; else %s; fi; fi %s%d: %s%s",
-		find, event, failed, complaint(event), marker, textVersion, event, end)
+		find, event, failed, missing, marker, textVersion, event, end)
 }
 
 // hookCommand returns the value of hook.<name>.command. Git appends ` "$@"` to

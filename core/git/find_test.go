@@ -192,3 +192,18 @@ func TestRel(t *testing.T) {
 		t.Errorf("got %v, want an *OutsideError", err)
 	}
 }
+
+func BenchmarkFind(b *testing.B) {
+	dir, err := os.Getwd()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := Find(dir); err != nil {
+		b.Skip("the source is not in a repository")
+	}
+	for b.Loop() {
+		if _, err := Find(dir); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
