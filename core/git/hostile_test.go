@@ -3,6 +3,7 @@ package git
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -17,11 +18,14 @@ func TestRepositoryRunsNothing(t *testing.T) {
 	w.commit("kept.lock", "1")
 	w.git("submodule", "--quiet", "add", lib.dir, "lib")
 	w.commit()
-	sprung := filepath.Join(t.TempDir(), "sprung")
-	trap := filepath.Join(w.dir, "trap.sh")
-	w.write("trap.sh", "#!/bin/sh\necho \"$0\" >>'"+sprung+"'\nexit 0\n")
-	if err := os.Chmod(trap, 0o755); err != nil {
-		t.Fatal(err)
+	traps := t.TempDir() // Git gives some of them to a shell, so no space in the path
+	sprung := filepath.Join(traps, "sprung")
+	trap := func(name string) string {
+		path := filepath.Join(traps, name)
+		if err := os.WriteFile(path, []byte("#!/bin/sh\necho "+name+" >>'"+sprung+"'\nexit 0\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
 	arm := func(gitDir string) {
 		t.Helper()
@@ -29,7 +33,7 @@ func TestRepositoryRunsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"post-index-change", "reference-transaction", "pre-commit", "post-checkout"} {
-			if err := os.Symlink(trap, filepath.Join(gitDir, "hooks", name)); err != nil {
+			if err := os.Symlink(trap(name), filepath.Join(gitDir, "hooks", name)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -38,11 +42,11 @@ func TestRepositoryRunsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer config.Close()
-		quoted := "\"" + trap + "\""
-		_, err = config.WriteString("[core]\n\tfsmonitor = " + quoted + "\n\tpager = " + quoted + "\n\teditor = " + quoted +
-			"\n\tsshCommand = " + quoted + "\n[diff]\n\texternal = " + quoted + "\n[alias]\n\tstatus = !" + quoted +
-			"\n[hook \"evil\"]\n\tcommand = " + quoted + "\n\tevent = post-index-change\n\tevent = reference-transaction\n" +
-			"[gpg]\n\tprogram = " + quoted + "\n[commit]\n\tgpgSign = true\n")
+		_, err = config.WriteString("[core]\n\tfsmonitor = " + trap("fsmonitor") + "\n\tpager = " + trap("pager") +
+			"\n\teditor = " + trap("editor") + "\n\tsshCommand = " + trap("ssh") +
+			"\n[diff]\n\texternal = " + trap("diff") + "\n[alias]\n\tstatus = !" + trap("alias") +
+			"\n[hook \"evil\"]\n\tcommand = " + trap("configured") + "\n\tevent = post-index-change\n\tevent = reference-transaction\n" +
+			"[gpg]\n\tprogram = " + trap("gpg") + "\n[commit]\n\tgpgSign = true\n")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,8 +60,15 @@ func TestRepositoryRunsNothing(t *testing.T) {
 
 	w.git("status")
 	w.at("data/embedded").git("update-ref", "refs/heads/x", "HEAD")
-	if _, err := os.Stat(sprung); err != nil {
-		t.Fatal("plain Git walked into no trap, so this test proves nothing")
+	w.git("update-index", "--force-write-index")
+	log, err := os.ReadFile(sprung)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"fsmonitor", "post-index-change", "reference-transaction"} {
+		if !strings.Contains(string(log), name) {
+			t.Fatalf("plain Git did not walk into the trap %s, so this test proves nothing:\n%s", name, log)
+		}
 	}
 	if err := os.Remove(sprung); err != nil {
 		t.Fatal(err)
@@ -72,7 +83,7 @@ func TestRepositoryRunsNothing(t *testing.T) {
 	}
 	var errs []error
 	must := func(err error) { errs = append(errs, err) }
-	_, err := repo.Describe(ctx)
+	_, err = repo.Describe(ctx)
 	must(err)
 	_, err = repo.Snapshot(ctx, "x", 1<<20)
 	must(err)
@@ -112,7 +123,7 @@ func TestPlantedGit(t *testing.T) {
 	w := newTree(t)
 	w.commit("a", "1")
 	sprung := filepath.Join(t.TempDir(), "sprung")
-	w.write("git", "#!/bin/sh\ntouch '"+sprung+"'\n")
+	w.write("git", "#!/bin/sh\necho >'"+sprung+"'\n")
 	if err := os.Chmod(filepath.Join(w.dir, "git"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func TestTracked(t *testing.T) {
 	w.commit("src/deep/a.py", "1", "data*", "1", "b", "1")
 	w.write("models/m.bin", "1")
 	w.write("datax", "1")
-	got, err := w.find().Tracked(t.Context(), []string{"src", "src/deep", "src/", "src/deep/a.py", "src/de", "data*", "datax", "models", "b", "b/c", "."})
+	got, err := w.find().Tracked(t.Context(), []string{"src", "src/deep", "src/", "src/deep/a.py", "src/de", "data*", "datax", "models", "b", "b/c", ".", ":(bogus)x", "-z"})
 	want := map[string]bool{"src": true, "src/deep": true, "src/": true, "src/deep/a.py": true, "data*": true, "b": true, ".": true}
 	if err != nil || !maps.Equal(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)

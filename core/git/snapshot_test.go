@@ -21,16 +21,17 @@ func (w tree) files(commit string) string {
 
 func TestSnapshot(t *testing.T) {
 	w := newTree(t)
-	head := w.commit(".gitignore", "*.bin\n", "a", "1", "b", "1", "c", "1", "dir", "1")
+	head := w.commit(".gitignore", "*.bin\n", "a", "1", "b", "1", "c", "1", "dir", "1", "emptied", "1")
 	w.write("a", "2")
 	w.write("staged", "1")
 	w.git("add", "staged")
-	for _, gone := range []string{"b", "dir"} {
+	for _, gone := range []string{"b", "dir", "emptied"} {
 		if err := os.Remove(w.at(gone).dir); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.write("dir/now a folder", "1")
+	w.write("emptied/ignored.bin", "1")
 	w.write("new/with space", "1")
 	w.write("ignored.bin", "1")
 	w.write("big", strings.Repeat("x", 100))
