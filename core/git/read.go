@@ -156,13 +156,13 @@ type batch struct {
 // newBatch starts a batch. With staged it reads the index that the caller's
 // environment names, which during a commit is not the one on disk.
 func (r *Repo) newBatch(ctx context.Context, staged bool) (*batch, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	c := r.command()
 	if staged {
 		c.env = stagedEnv()
 	}
 	args := []string{"cat-file", "--batch"}
-	cmd, err := c.prepare(ctx, args)
+	cmd, err := c.prepare(running, args)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -183,7 +183,7 @@ func (r *Repo) newBatch(ctx context.Context, staged bool) (*batch, error) {
 		return nil, fmt.Errorf("run git cat-file: %w", err)
 	}
 	b.wait = func() error {
-		// The process may have died with its complaint; Wait also waits for that text.
+		// ctx and not running: ask ends a process that answers nonsense by the latter.
 		return commandError(ctx, args, "", cmd.Wait())
 	}
 	return b, nil
@@ -207,7 +207,9 @@ func (b *batch) ask(n int, request func(int) string, answer func(int, object)) e
 	for i := range n {
 		o, err := b.read()
 		if err != nil {
-			b.cancel() // unblocks the writer
+			if !errors.Is(err, io.EOF) {
+				b.cancel() // unblocks the writer; at the end of output Git itself has
+			}
 			<-written
 			return b.failure(err)
 		}

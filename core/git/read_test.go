@@ -2,6 +2,7 @@ package git
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -182,6 +183,28 @@ func TestReadFileWhoseObjectIsLost(t *testing.T) {
 		if !errors.Is(err, ErrObjectMissing) || errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("without %s: got %v, want ErrObjectMissing", object, err)
 		}
+	}
+}
+
+// What Git says when it gives up reaches the caller, also from the middle of a batch.
+func TestReadFileInBrokenRepository(t *testing.T) {
+	w := newTree(t)
+	w.commit("a.txt", "1")
+	repo := w.find()
+	w.write(".git/config", "[core\n")
+	files := make([]File, 20000) // more requests than a pipe holds
+	for i := range files {
+		files[i] = File{strings.Repeat("a", 40), "a.txt"}
+	}
+	_, err := repo.ReadFiles(t.Context(), files)
+	var failed *Error
+	if !errors.As(err, &failed) || failed.ExitCode != 128 || !strings.Contains(err.Error(), "bad config") {
+		t.Errorf("got %v, want what Git said", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := repo.ReadFile(ctx, "HEAD", "a.txt"); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
 	}
 }
 
