@@ -418,22 +418,14 @@ func TestReadIsBounded(t *testing.T) {
 	if _, err := events.ReadFrom(endless('x')); !errors.As(err, &lineError) || !errors.Is(err, events.ErrTooLong) {
 		t.Errorf("a line without end: %v, want %v", err, events.ErrTooLong)
 	}
-	if _, err := events.ReadFrom(&padding{}); !errors.Is(err, events.ErrTooLarge) {
-		t.Errorf("a file without end: %v, want %v", err, events.ErrTooLarge)
+	line := `{"kind":"param","name":"a","value":1}` + "\n"
+	if _, err := events.ReadLimited(strings.NewReader(line+line), 2*len(line)); err != nil {
+		t.Errorf("a file of the largest size: %v", err)
 	}
-}
-
-// padding gives empty lines of half a mebibyte for ever.
-type padding struct{ at int }
-
-func (p *padding) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = ' '
-		if p.at++; p.at%(events.MaxLine/2) == 0 {
-			b[i] = '\n'
-		}
+	log, err := events.ReadLimited(strings.NewReader(line+line), 2*len(line)-1)
+	if !errors.Is(err, events.ErrTooLarge) || log.Params["a"] != int64(1) {
+		t.Errorf("a file of one byte more: %v, want %v and what was read before", err, events.ErrTooLarge)
 	}
-	return len(b), nil
 }
 
 func FuzzRead(f *testing.F) {

@@ -89,7 +89,9 @@ func Read(path string) (*Log, error) {
 
 // ReadFrom reads the content of an event file, as Read does. It holds one line
 // at a time, and of the metrics 40 bytes per point.
-func ReadFrom(r io.Reader) (*Log, error) {
+func ReadFrom(r io.Reader) (*Log, error) { return readLimited(r, MaxFile) }
+
+func readLimited(r io.Reader, limit int) (*Log, error) {
 	reader := &reader{log: newLog(), names: make(map[string]string)}
 	in := bufio.NewReaderSize(r, MaxLine)
 	size := 0
@@ -102,7 +104,7 @@ func ReadFrom(r io.Reader) (*Log, error) {
 			return reader.log, &LineError{reader.line, ErrTooLong}
 		case err != nil && err != io.EOF:
 			return reader.log, err
-		case size > MaxFile:
+		case size > limit:
 			return reader.log, ErrTooLarge
 		}
 		ended := err == nil
