@@ -35,8 +35,8 @@ func (e *LimitError) Error() string {
 }
 
 // Guard refuses, with a *LimitError, documents that would cost the parser more
-// than they are worth: more than MaxSize bytes, values nested deeper than
-// MaxDepth, or keys with more than MaxDepth dots.
+// than they are worth: more than MaxSize bytes, bytes that are not UTF-8, values
+// nested deeper than MaxDepth, or keys with more than MaxDepth dots.
 //
 // The parser recurses once per bracket, and a Go program does not survive the
 // overflow of its stack: three million "[" are a crash that nothing can
@@ -47,6 +47,9 @@ func (e *LimitError) Error() string {
 func Guard(data []byte) error {
 	if len(data) > MaxSize {
 		return &LimitError{Reason: fmt.Sprintf("%d bytes are more than the limit of %d", len(data), MaxSize)}
+	}
+	if !utf8.Valid(data) {
+		return &LimitError{Line: invalidLine(data), Reason: "text is not UTF-8"}
 	}
 	line, depth, dots := 1, 0, 0
 	for i := 0; i < len(data); {
@@ -85,6 +88,22 @@ func Guard(data []byte) error {
 		i++
 	}
 	return nil
+}
+
+// invalidLine returns the line of the first byte that is not UTF-8.
+func invalidLine(data []byte) int {
+	line := 1
+	for len(data) > 0 {
+		r, size := utf8.DecodeRune(data)
+		if r == utf8.RuneError && size == 1 {
+			break
+		}
+		if r == '\n' {
+			line++
+		}
+		data = data[size:]
+	}
+	return line
 }
 
 // skipString returns the offset behind the string that starts at data[i]. A

@@ -20,6 +20,8 @@ func TestGuardRefusesWhatHurtsTheParser(t *testing.T) {
 		"after a comment":     "# \" ' \"\"\"\ny = " + strings.Repeat("[", 65),
 		"a long dotted key":   strings.Repeat("a.", 3_000_000) + "a = 1",
 		"a long table header": "[" + strings.Repeat("a.", 65) + "a]",
+		"UTF-16":              "\xff\xfea\x00",
+		"Latin-1":             "a = 'caf\xe9'",
 		"too many bytes":      strings.Repeat("#\n", MaxSize/2+1),
 	} {
 		var limit *LimitError
