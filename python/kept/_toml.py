@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Path = tuple[str, ...]
 
-MAX_DEPTH = 64  # keys and array levels that may lead to a value
+MAX_DEPTH = 16  # keys and array levels that may lead to a value
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _COMMENT = re.compile(r"#[^\x00-\x08\x0a-\x1f\x7f]*")

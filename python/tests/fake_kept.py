@@ -5,6 +5,8 @@ $FAKE_KEPT/run            the folder of the run that `record begin` begins
 $FAKE_KEPT/objects/NAME[@REV]   what `cat` and `path` give; NAME.corrupt is cut short and fails
 """
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -21,7 +23,7 @@ def fail(message: str, hint: str = "", code: int = 1) -> None:
     sys.exit(code)
 
 
-def main(argv: list) -> None:
+def main(argv: list[str]) -> None:
     with (FAKE / "calls.jsonl").open("a") as calls:
         calls.write(json.dumps({"argv": argv, "cwd": os.getcwd()}) + "\n")
     if (FAKE / "refuse").exists():

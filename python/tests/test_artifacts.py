@@ -41,8 +41,13 @@ def test_load_of_a_revision_asks_for_its_bytes(experiment: Experiment, monkeypat
 
     experiment.lock({"scores": {"path": "out/scores.json"}})
     locked = (experiment.folder / "kept.lock").read_bytes()
-    asked = []
-    monkeypatch.setattr(_artifacts, "_lock_at", lambda rev, folder: asked.append((rev, folder)) or locked)
+    asked: list[tuple[str, str]] = []
+
+    def lock_at(rev: str, folder: str) -> bytes:
+        asked.append((rev, folder))
+        return locked
+
+    monkeypatch.setattr(_artifacts, "_lock_at", lock_at)
     experiment.object("scores@v1", b"[2]")
     assert kept.load("scores", rev="v1") == [2]
     assert kept.path("scores", rev="v1") == experiment.fake / "objects" / "scores@v1"

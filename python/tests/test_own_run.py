@@ -52,7 +52,9 @@ def test_the_exit_code_is_recorded_and_kept(experiment: Experiment, code: str, w
 
 
 def test_artifacts_and_params_come_from_the_program(experiment: Experiment) -> None:
-    code = "import kept\nassert kept.params()['lr'] == 0.1\nkept.save([1], 'scores')\nassert kept.load('scores') == [1]\n"
+    code = (
+        "import kept\nassert kept.params()['lr'] == 0.1\nkept.save([1], 'scores')\nassert kept.load('scores') == [1]\n"
+    )
     done = experiment.python(code)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((experiment.folder / "out" / "scores.json").read_text()) == [1]
