@@ -1,7 +1,9 @@
 """Predict whether reviews are good (1) or bad (0), with the probability of good.
 
+Called with reviews, or with a file of them ("-" is standard input), one review per line:
+
     python predict.py "Lovely room, rude staff." "Never again."
-    python predict.py --file reviews.txt        one review per line, "-" reads standard input
+    python predict.py --file reviews.txt
 """
 
 import argparse

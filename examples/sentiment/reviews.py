@@ -30,6 +30,4 @@ def split(texts, labels, test_share, seed):
     Both parts keep the balance of the labels. The same arguments give the same parts, so
     train.py and evaluate.py can each call this and never see each other's reviews.
     """
-    return train_test_split(
-        texts, labels, test_size=test_share, random_state=seed, stratify=labels
-    )
+    return train_test_split(texts, labels, test_size=test_share, random_state=seed, stratify=labels)

@@ -1,0 +1,67 @@
+# What there is to do with this repository. Go, Python 3 and Git are all that has to be
+# there; the rest is fetched on first use into the user's cache, never into the system.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+TARGETS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+EXE      := $(shell go env GOEXE)
+
+# golangci-lint has a module file of its own, so that its dependencies are not kept's.
+LINT     := go tool -modfile=lint.mod golangci-lint
+# A pipe fails when its first command does: that is what the shell is bash for.
+SHELL    := bash -o pipefail
+
+# The tests of the Python module run the program too: with the one that was just built.
+PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python
+
+.PHONY: build demo test test-go test-python lint fmt fmt-check fuzz bench wheel cross clean
+
+build: ## the static binary, bin/kept
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kept$(EXE) ./cmd/kept
+
+demo: ## the story: two commits, a checkout, and the proof
+	hack/demo.sh
+
+test: test-go test-python ## all tests
+
+test-go: ## RACE=1 with the race detector
+	go vet ./...
+	go test -json $(if $(RACE),-race) ./... | go run ./hack/skips
+
+test-python: build
+	$(PYTEST_ENV) "$$(hack/venv.sh test hack/requirements/test.txt examples/sentiment/requirements.txt)" \
+		-m pytest -rs --no-fold-skipped python/tests
+
+lint: ## golangci-lint (compiled on first use, some minutes), ruff, mypy
+	$(LINT) run ./...
+	python=$$(hack/venv.sh lint hack/requirements/lint.txt) && \
+		"$$python" -m ruff check python examples && \
+		cd python && "$$python" -m mypy --strict kept
+
+fmt: ## write all code in its standard form
+	$(LINT) fmt ./...
+	"$$(hack/venv.sh lint hack/requirements/lint.txt)" -m ruff format python examples
+
+fmt-check:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "not gofmt'ed: $$bad"; exit 1; }
+	"$$(hack/venv.sh lint hack/requirements/lint.txt)" -m ruff format --check python examples
+
+fuzz: ## every fuzz target for FUZZTIME
+	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+bench: build ## micro-benchmarks, then kept against git on the clock
+	go test -run '^$$' -bench . -benchmem ./...
+	hack/bench.sh
+
+wheel: ## the Python wheels, with the binary inside, into dist/
+	python/build_wheels.sh
+
+cross: ## compile for every platform that a release has
+	@for target in $(TARGETS); do \
+		echo "$$target"; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./... || exit 1; \
+	done
+
+clean:
+	rm -rf bin dist

@@ -1,0 +1,103 @@
+// Command skips reads the events of "go test -json", prints what "go test" would
+// have printed, and names the tests that were skipped and why. It fails when one
+// of them may not be skipped here:
+//
+//	go test -json ./... | KEPT_TEST_DISALLOW_SKIP='LFS|B3sum' go run ./hack/skips
+//
+// KEPT_TEST_DISALLOW_SKIP is a regular expression over "package.TestName". Unset,
+// every skip is allowed: a machine without git-lfs can run the tests too. A test
+// that quietly skips everywhere tests nothing, so CI, which installs what the
+// tests need, sets it.
+//
+// The result of "go test" itself is that of the pipe's first command.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+)
+
+// event is one line of "go test -json"; the fields are those of "go doc test2json".
+type event struct {
+	Action  string
+	Package string
+	Test    string
+	Output  string
+}
+
+func main() {
+	disallow, err := regexp.Compile(os.Getenv("KEPT_TEST_DISALLOW_SKIP"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error: KEPT_TEST_DISALLOW_SKIP:", err)
+		os.Exit(2)
+	}
+	skipped, err := report(os.Stdin, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(2)
+	}
+	bad := false
+	for _, s := range skipped {
+		fmt.Println("skipped:", s)
+		name, _, _ := strings.Cut(s, " ")
+		bad = bad || disallow.String() != "" && disallow.MatchString(name)
+	}
+	if bad {
+		fmt.Fprintf(os.Stderr, "error: a test that matches %q was skipped\n", disallow)
+		os.Exit(1)
+	}
+}
+
+// report copies to w the output of packages and of failed tests, and returns the
+// skipped tests, each as "package.Test reason".
+func report(r io.Reader, w io.Writer) (skipped []string, err error) {
+	type key struct{ pkg, test string }
+	output := map[key][]string{}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) != nil {
+			fmt.Fprintln(w, lines.Text())
+			continue
+		}
+		k := key{e.Package, e.Test}
+		switch {
+		case e.Action == "output" && e.Test != "":
+			output[k] = append(output[k], e.Output)
+		case e.Action == "output" && e.Output != "PASS\n", e.Action == "build-output":
+			fmt.Fprint(w, e.Output)
+		case e.Test == "":
+		case e.Action == "fail":
+			fmt.Fprint(w, strings.Join(output[k], ""))
+			delete(output, k)
+		case e.Action == "skip":
+			skipped = append(skipped, e.Package+"."+e.Test+" "+reason(output[k]))
+			delete(output, k)
+		case e.Action == "pass":
+			delete(output, k)
+		}
+	}
+	// A test that never ended is one that the process died in.
+	for _, text := range output {
+		fmt.Fprint(w, strings.Join(text, ""))
+	}
+	return skipped, lines.Err()
+}
+
+// reason joins what a skipped test logged, without go test's own lines.
+func reason(output []string) string {
+	var words []string
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "=== ") && !strings.HasPrefix(line, "--- ") {
+			words = append(words, line)
+		}
+	}
+	return "(" + strings.Join(words, " ") + ")"
+}

@@ -1,0 +1,36 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestReport(t *testing.T) {
+	const events = `
+{"Action":"output","Package":"m/a","Test":"TestGood","Output":"a_test.go:1: quiet\n"}
+{"Action":"pass","Package":"m/a","Test":"TestGood"}
+{"Action":"output","Package":"m/a","Test":"TestLFS","Output":"=== RUN   TestLFS\n"}
+{"Action":"output","Package":"m/a","Test":"TestLFS","Output":"    a_test.go:9: no git-lfs\n"}
+{"Action":"output","Package":"m/a","Test":"TestLFS","Output":"--- SKIP: TestLFS (0.00s)\n"}
+{"Action":"skip","Package":"m/a","Test":"TestLFS"}
+{"Action":"output","Package":"m/a","Test":"TestBad","Output":"    a_test.go:5: got 1, want 2\n"}
+{"Action":"fail","Package":"m/a","Test":"TestBad"}
+{"Action":"output","Package":"m/a","Test":"TestDied","Output":"panic: no more\n"}
+{"Action":"output","Package":"m/a","Output":"FAIL\tm/a\t0.01s\n"}
+{"Action":"fail","Package":"m/a"}
+{"Action":"skip","Package":"m/empty"}
+{"Action":"build-output","ImportPath":"m/b","Output":"b.go:1:1: expected 'package'\n"}
+`
+	var out strings.Builder
+	skipped, err := report(strings.NewReader(strings.TrimSpace(events)), &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(skipped, "\n"), "m/a.TestLFS (a_test.go:9: no git-lfs)"; got != want {
+		t.Errorf("skipped = %q, want %q", got, want)
+	}
+	want := "    a_test.go:5: got 1, want 2\nFAIL\tm/a\t0.01s\nb.go:1:1: expected 'package'\npanic: no more\n"
+	if got := out.String(); got != want {
+		t.Errorf("output:\n%s\nwant:\n%s", got, want)
+	}
+}
