@@ -12,8 +12,11 @@ LINT     := go tool -modfile=lint.mod golangci-lint
 # A pipe fails when its first command does: that is what the shell is bash for.
 SHELL    := bash -o pipefail
 
+LINT_PYTHON = $(shell hack/venv.sh lint hack/requirements/lint.txt hack/requirements/test.txt)
+TEST_PYTHON = $(shell hack/venv.sh test hack/requirements/test.txt examples/sentiment/requirements.txt)
+
 # The tests of the Python module run the program too: with the one that was just built.
-PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python
+PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack
 
 .PHONY: build demo test test-go test-python lint fmt fmt-check fuzz bench wheel cross clean
 
@@ -30,22 +33,19 @@ test-go: ## RACE=1 with the race detector
 	go test -json $(if $(RACE),-race) ./... | go run ./hack/skips
 
 test-python: build
-	$(PYTEST_ENV) "$$(hack/venv.sh test hack/requirements/test.txt examples/sentiment/requirements.txt)" \
-		-m pytest -rs --no-fold-skipped python/tests
+	$(PYTEST_ENV) "$(TEST_PYTHON)" -m pytest -p disallow_skip -rs --no-fold-skipped python/tests
 
 lint: ## golangci-lint (compiled on first use, some minutes), ruff, mypy
 	$(LINT) run ./...
-	python=$$(hack/venv.sh lint hack/requirements/lint.txt) && \
-		"$$python" -m ruff check python examples && \
-		cd python && "$$python" -m mypy --strict kept
+	cd python && "$(LINT_PYTHON)" -m ruff check . ../examples ../hack && "$(LINT_PYTHON)" -m mypy --strict
 
 fmt: ## write all code in its standard form
 	$(LINT) fmt ./...
-	"$$(hack/venv.sh lint hack/requirements/lint.txt)" -m ruff format python examples
+	"$(LINT_PYTHON)" -m ruff format python examples hack
 
 fmt-check:
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "not gofmt'ed: $$bad"; exit 1; }
-	"$$(hack/venv.sh lint hack/requirements/lint.txt)" -m ruff format --check python examples
+	"$(LINT_PYTHON)" -m ruff format --check python examples hack
 
 fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
@@ -55,12 +55,13 @@ bench: build ## micro-benchmarks, then kept against git on the clock
 	hack/bench.sh
 
 wheel: ## the Python wheels, with the binary inside, into dist/
-	python/build_wheels.sh
+	python/build_wheel.sh
 
-cross: ## compile for every platform that a release has
+cross: ## compile for every platform that a release has, tests included
 	@for target in $(TARGETS); do \
 		echo "$$target"; \
-		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./... || exit 1; \
+		export CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/}; \
+		go build -trimpath -o /dev/null ./cmd/kept && go vet ./... || exit 1; \
 	done
 
 clean:

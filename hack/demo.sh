@@ -126,7 +126,7 @@ run 'git commit -qam "pairs of words"'
 run 'kept diff HEAD~1 HEAD'
 keep second
 
-title "Pairs made it worse. Back to the first commit, with Git and nothing else"
+title "Back to the first commit, with Git and nothing else"
 run 'git checkout -q HEAD~1'
 keep now
 run 'python predict.py --file ../reviews.txt'
@@ -139,7 +139,7 @@ run 'git checkout -q main'
 keep main
 
 title "What sha256sum says about the files (first 16 digits)"
-row='%-22s %-17s %-17s %-17s\n'
+row='%-22s %-17s %-17s %s\n'
 # shellcheck disable=SC2059 # the format is the line above
 {
 	printf "$row" "" "first run" "second run" "HEAD~1, restored"

@@ -2,12 +2,12 @@
 // have printed, and names the tests that were skipped and why. It fails when one
 // of them may not be skipped here:
 //
-//	go test -json ./... | KEPT_TEST_DISALLOW_SKIP='LFS|B3sum' go run ./hack/skips
+//	go test -json ./... | KEPT_TEST_DISALLOW_SKIP=. KEPT_TEST_ALLOW_SKIP=Windows go run ./hack/skips
 //
-// KEPT_TEST_DISALLOW_SKIP is a regular expression over "package.TestName". Unset,
-// every skip is allowed: a machine without git-lfs can run the tests too. A test
-// that quietly skips everywhere tests nothing, so CI, which installs what the
-// tests need, sets it.
+// Both are regular expressions over "package.TestName"; the second one makes
+// exceptions from the first. Unset, every skip is allowed: a machine without
+// git-lfs can run the tests too. A test that quietly skips everywhere tests
+// nothing, so CI, which installs what the tests need, disallows all but a few.
 //
 // The result of "go test" itself is that of the pipe's first command.
 package main
@@ -31,9 +31,9 @@ type event struct {
 }
 
 func main() {
-	disallow, err := regexp.Compile(os.Getenv("KEPT_TEST_DISALLOW_SKIP"))
+	mayNot, err := disallowed(os.Getenv("KEPT_TEST_DISALLOW_SKIP"), os.Getenv("KEPT_TEST_ALLOW_SKIP"))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "error: KEPT_TEST_DISALLOW_SKIP:", err)
+		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)
 	}
 	skipped, err := report(os.Stdin, os.Stdout)
@@ -41,16 +41,31 @@ func main() {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(2)
 	}
-	bad := false
+	code := 0
 	for _, s := range skipped {
 		fmt.Println("skipped:", s)
-		name, _, _ := strings.Cut(s, " ")
-		bad = bad || disallow.String() != "" && disallow.MatchString(name)
+		if name, _, _ := strings.Cut(s, " "); mayNot(name) {
+			fmt.Fprintf(os.Stderr, "error: %s may not be skipped here\n", name)
+			code = 1
+		}
 	}
-	if bad {
-		fmt.Fprintf(os.Stderr, "error: a test that matches %q was skipped\n", disallow)
-		os.Exit(1)
+	os.Exit(code)
+}
+
+// disallowed returns the rule that two regular expressions make; an empty one
+// matches nothing.
+func disallowed(disallow, allow string) (func(name string) bool, error) {
+	no, err := regexp.Compile(disallow)
+	if err != nil {
+		return nil, fmt.Errorf("KEPT_TEST_DISALLOW_SKIP: %w", err)
 	}
+	yes, err := regexp.Compile(allow)
+	if err != nil {
+		return nil, fmt.Errorf("KEPT_TEST_ALLOW_SKIP: %w", err)
+	}
+	return func(name string) bool {
+		return disallow != "" && no.MatchString(name) && (allow == "" || !yes.MatchString(name))
+	}, nil
 }
 
 // report copies to w the output of packages and of failed tests, and returns the

@@ -34,3 +34,29 @@ func TestReport(t *testing.T) {
 		t.Errorf("output:\n%s\nwant:\n%s", got, want)
 	}
 }
+
+func TestDisallowed(t *testing.T) {
+	for _, tt := range []struct {
+		disallow, allow, name string
+		want                  bool
+	}{
+		{"", "", "m/a.TestLFS", false},
+		{"", "LFS", "m/a.TestLFS", false},
+		{"LFS", "", "m/a.TestLFS", true},
+		{"LFS", "", "m/a.TestOther", false},
+		{".", "", "m/a.TestOther", true},
+		{".", "Other", "m/a.TestOther", false},
+		{".", "Other", "m/a.TestLFS", true},
+	} {
+		mayNot, err := disallowed(tt.disallow, tt.allow)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mayNot(tt.name); got != tt.want {
+			t.Errorf("disallowed(%q, %q)(%q) = %v, want %v", tt.disallow, tt.allow, tt.name, got, tt.want)
+		}
+	}
+	if _, err := disallowed("(", ""); err == nil {
+		t.Error("a broken expression gives no error")
+	}
+}
