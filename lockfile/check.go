@@ -140,7 +140,7 @@ func (s *Stage) checkTypes() error {
 			}
 		}
 	}
-	for _, values := range []map[string]Value{s.Metrics, s.Params} {
+	for _, values := range []map[string]Value{s.Logged, s.Metrics, s.Params} {
 		for key, value := range values {
 			if err := checkParam(value); err != nil {
 				return fmt.Errorf("%s: %w", formatPath(key), err)

@@ -94,6 +94,7 @@ func (d *differ) stages(a, b *Stage, hadOld, hasNew bool) {
 		d.add(KindCommand, "", orNone(a.Command, hadOld), orNone(b.Command, hasNew))
 	}
 	diffMaps(d, KindParam, a.Params, b.Params, EqualValues)
+	diffMaps(d, KindParam, a.Logged, b.Logged, EqualValues)
 	diffMaps(d, KindMetric, a.Metrics, b.Metrics, EqualValues)
 	diffMaps(d, KindArtifact, a.Artifacts, b.Artifacts, equalArtifacts)
 	diffMaps(d, KindInput, a.Inputs, b.Inputs, equalInputs)

@@ -48,7 +48,10 @@ type Stage struct {
 	Inputs map[string]*Input
 	// Metrics maps dotted keys to numbers (int64 or float64).
 	Metrics map[string]Value
-	// Params maps dotted keys to values.
+	// Logged maps the names of parameters that the program itself logged to
+	// their values. They come out of the run and can't make a stage stale.
+	Logged map[string]Value
+	// Params maps dotted keys to the values that the params files held.
 	Params map[string]Value
 	// Unknown holds keys of the block that this version does not know.
 	Unknown map[string]any

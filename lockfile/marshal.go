@@ -182,6 +182,7 @@ func (s *Stage) table() map[string]any {
 	setTables(t, "code", s.Code, (*Input).table)
 	setTables(t, "input", s.Inputs, (*Input).table)
 	setValues(t, "history", s.History, digestValue)
+	setValues(t, "logged", s.Logged, func(v Value) any { return v })
 	setValues(t, "metrics", s.Metrics, func(v Value) any { return v })
 	setValues(t, "params", s.Params, func(v Value) any { return v })
 	if s.Environment != nil {

@@ -24,8 +24,40 @@ func Parse(data []byte) (*Lock, error) {
 	return parseTOML(data)
 }
 
+// ParseUnspliced reads a lock as Parse does and leaves out the stages whose
+// blocks nobody measured, which it returns by name, sorted. It is for replacing
+// such blocks, never for using a lock that holds one.
+func ParseUnspliced(data []byte) (lock *Lock, spliced []string, err error) {
+	lock, err = Parse(data)
+	if _, ok := errors.AsType[*SplicedError](err); !ok {
+		return lock, nil, err
+	}
+	if lock, err = parseContent(data); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range sortedKeys(lock.Stages) {
+		if s := lock.Stages[name]; s.Result != s.Digest(name) {
+			spliced = append(spliced, name)
+			delete(lock.Stages, name)
+		}
+	}
+	return lock, spliced, nil
+}
+
 // parseTOML reads a lock in any layout.
 func parseTOML(data []byte) (*Lock, error) {
+	lock, err := parseContent(data)
+	if err == nil {
+		err = lock.checkResults()
+	}
+	if err != nil {
+		return nil, locate(err, normalize(data))
+	}
+	return lock, nil
+}
+
+// parseContent is parseTOML without the check of the results.
+func parseContent(data []byte) (*Lock, error) {
 	data = normalize(data)
 	if err := checkConflicts(data); err != nil {
 		return nil, err
@@ -40,9 +72,6 @@ func parseTOML(data []byte) (*Lock, error) {
 	lock, err := decodeLock(tree)
 	if err == nil {
 		err = lock.checkPlaces()
-	}
-	if err == nil {
-		err = lock.checkResults()
 	}
 	if err != nil {
 		return nil, locate(err, data)
@@ -314,8 +343,14 @@ func (f *fields) stage() *Stage {
 	s.Environment = f.environment()
 	s.History = f.history()
 	decodeEach(f, "input", s.Inputs, checkInputPath, (*fields).input)
+	s.Logged = f.values("logged", checkParam)
 	s.Metrics = f.values("metrics", checkMetric)
 	s.Params = f.values("params", checkParam)
+	for _, key := range sortedKeys(s.Logged) {
+		if _, both := s.Params[key]; both {
+			f.fail(refuse(ErrValue, "a parameter is logged or out of a file, not both"), "logged", key)
+		}
+	}
 	s.Unknown = f.rest()
 	s.Artifacts, s.Code, s.Inputs = orNil(s.Artifacts), orNil(s.Code), orNil(s.Inputs)
 	return s

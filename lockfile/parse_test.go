@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -292,4 +293,18 @@ func ExampleParse() {
 	}
 	fmt.Println(FormatValue(again.Stages["train"].Metrics["accuracy"]))
 	// Output: 0.8242
+}
+
+func TestParseUnspliced(t *testing.T) {
+	lock := New()
+	lock.Stages["good"] = &Stage{Command: "a"}
+	lock.Stages["bad"] = &Stage{Command: "b"}
+	data := bytes.Replace(lock.Marshal(), []byte(`command = "b"`), []byte(`command = "c"`), 1)
+	got, spliced, err := ParseUnspliced(data)
+	if err != nil || !slices.Equal(spliced, []string{"bad"}) || len(got.Stages) != 1 || got.Stages["good"] == nil {
+		t.Errorf("ParseUnspliced = %v, %q, %v; want stage good alone", got, spliced, err)
+	}
+	if _, _, err := ParseUnspliced([]byte("<<<<<<< ours\n")); err == nil {
+		t.Error("conflict markers were accepted")
+	}
 }

@@ -67,6 +67,7 @@ func neutral(l *Lock) any {
 			"artifacts": neutralMap(s.Artifacts, neutralArtifact),
 			"code":      neutralMap(s.Code, neutralInput),
 			"history":   neutralMap(s.History, neutralDigest),
+			"logged":    neutralMap(s.Logged, neutralValue),
 			"inputs":    neutralMap(s.Inputs, neutralInput),
 			"metrics":   neutralMap(s.Metrics, neutralValue),
 			"params":    neutralMap(s.Params, neutralValue),

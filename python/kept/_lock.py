@@ -131,11 +131,15 @@ class _Reader:
                 "input": self.inputs,
                 "environment": self.environment,
                 "history": lambda p, v: self.entries(p, v, None, self.digest),
+                "logged": lambda p, v: self.entries(p, v, None, self.param),
                 "metrics": lambda p, v: self.entries(p, v, None, self.metric),
                 "params": lambda p, v: self.entries(p, v, None, self.param),
             },
         )
-        return _without_empty(stage, "artifact", "code", "input", "environment", "history", "metrics", "params")
+        for key in stage.get("logged", {}):
+            if key in stage.get("params", {}):
+                raise self.refuse("value", (*path, "logged", key), "a parameter is logged or out of a file, not both")
+        return _without_empty(stage, "artifact", "code", "input", "environment", "history", "logged", "metrics", "params")
 
     def artifacts(self, path: Path, value: Any) -> Table:
         return self.entries(path, value, self.name, self.artifact)

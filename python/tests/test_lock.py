@@ -245,12 +245,13 @@ def neutral(lock: dict[str, Any]) -> dict[str, Any]:
 
 
 def neutral_stage(stage: dict[str, Any]) -> dict[str, Any]:
-    known = ["artifact", "code", "command", "environment", "history", "input", "metrics", "params", "result"]
+    known = ["artifact", "code", "command", "environment", "history", "input", "logged", "metrics", "params", "result"]
     out = {
         "artifacts": {name: entry(a, "path", "executable") for name, a in stage.get("artifact", {}).items()},
         "code": {path: entry(i) for path, i in stage.get("code", {}).items()},
         "command": stage["command"],
         "history": stage.get("history", {}),
+        "logged": {key: value(v) for key, v in stage.get("logged", {}).items()},
         "inputs": {path: entry(i) for path, i in stage.get("input", {}).items()},
         "metrics": {key: value(v) for key, v in stage.get("metrics", {}).items()},
         "params": {key: value(v) for key, v in stage.get("params", {}).items()},
