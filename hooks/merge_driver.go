@@ -7,12 +7,8 @@ import (
 	"os"
 
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/lockfile"
 )
-
-// MergeFunc merges three versions of a lock and returns the result, with
-// markers of markerSize characters around what conflicts, and the number of
-// conflicts. It fails where a side is no lock. lockfile.Merge is one.
-type MergeFunc func(base, ours, theirs []byte, markerSize int) (merged []byte, conflicts int, err error)
 
 // MergeDriver does what Git asks of a merge driver: it merges the files base,
 // ours and theirs, which hold versions of the lock at path, writes the result to
@@ -22,7 +18,20 @@ type MergeFunc func(base, ours, theirs []byte, markerSize int) (merged []byte, c
 // an error ours is what it was, which Git must not take for a result: the
 // process has to end with another status, so that the configured command lets
 // Git merge instead.
-func MergeDriver(ctx context.Context, merge MergeFunc, base, ours, theirs string, markerSize int, path string) (conflicts int, err error) {
+func MergeDriver(ctx context.Context, base, ours, theirs string, markerSize int, path string) (conflicts int, err error) {
+	return mergeFiles(ctx, mergeLocks, base, ours, theirs, markerSize, path)
+}
+
+// mergeFunc is the shape of mergeLocks; tests put others in its place.
+type mergeFunc func(base, ours, theirs []byte, markerSize int) (merged []byte, conflicts int, err error)
+
+// mergeLocks labels the sides as a merge does: Git before 2.44 does not tell a
+// driver what they are called.
+func mergeLocks(base, ours, theirs []byte, markerSize int) ([]byte, int, error) {
+	return lockfile.Merge(base, ours, theirs, lockfile.MergeOptions{MarkerSize: markerSize, Ours: "ours", Theirs: "theirs"})
+}
+
+func mergeFiles(ctx context.Context, merge mergeFunc, base, ours, theirs string, markerSize int, path string) (conflicts int, err error) {
 	var sides [3][]byte
 	for i, file := range []string{base, ours, theirs} {
 		if sides[i], err = os.ReadFile(file); err != nil {

@@ -92,7 +92,7 @@ func TestMergeDriver(t *testing.T) {
 	joined := func(base, ours, theirs []byte, size int) ([]byte, int, error) {
 		return bytes.Join([][]byte{base, ours, theirs, bytes.Repeat([]byte("<"), size)}, nil), 2, nil
 	}
-	n, err := MergeDriver(t.Context(), joined, paths[0], paths[1], paths[2], 9, "kept.lock")
+	n, err := mergeFiles(t.Context(), joined, paths[0], paths[1], paths[2], 9, "kept.lock")
 	data, _ := os.ReadFile(paths[1])
 	if want := "a\nb\nc\na1\nb\nc\na2\nb\nc\n<<<<<<<<<"; n != 2 || err != nil || string(data) != want {
 		t.Errorf("got %d, %v, %q, want %q", n, err, data, want)
@@ -105,12 +105,12 @@ func TestMergeDriver(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuses := func(base, ours, theirs []byte, size int) ([]byte, int, error) { return nil, 0, errors.New("no lock") }
-	n, err = MergeDriver(t.Context(), refuses, paths[0], paths[1], paths[2], 7, "kept.lock")
+	n, err = mergeFiles(t.Context(), refuses, paths[0], paths[1], paths[2], 7, "kept.lock")
 	data, _ = os.ReadFile(paths[1])
 	if want := "<<<<<<< ours\na1\n=======\na2\n>>>>>>> theirs\nb\nc\n"; n != 1 || err != nil || string(data) != want {
 		t.Errorf("as text: got %d, %v, %q, want %q", n, err, data, want)
 	}
-	if _, err := MergeDriver(t.Context(), refuses, paths[0], paths[1], filepath.Join(dir, "gone"), 7, "kept.lock"); err == nil {
+	if _, err := mergeFiles(t.Context(), refuses, paths[0], paths[1], filepath.Join(dir, "gone"), 7, "kept.lock"); err == nil {
 		t.Error("a missing side was merged")
 	}
 }

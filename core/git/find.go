@@ -48,6 +48,17 @@ func Find(dir string) (*Repo, error) {
 	return repo, err
 }
 
+// At is Find for another repository than the one that the caller's environment
+// speaks of: inside a hook GIT_DIR names the repository that the hook is for.
+// It starts nothing and knows usual layouts only.
+func At(dir string) (*Repo, error) {
+	abs, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, fmt.Errorf("find the repository of %q: %w", dir, err)
+	}
+	return walk(abs)
+}
+
 // unusualError reports a layout that is left to Git.
 type unusualError struct{ reason string }
 

@@ -42,6 +42,9 @@ const (
 	// Of the block's artifacts, which restoring brings back without a run:
 	KindMissing  Kind = "missing"  // one is not there
 	KindModified Kind = "modified" // one has other content
+	// Reasons that Stale does not find by itself:
+	KindUpstream Kind = "upstream" // a stage upstream would run first
+	KindForced   Kind = "forced"   // somebody asked for it
 )
 
 // Reason is one reason to run a stage.
@@ -60,6 +63,10 @@ func (r Reason) String() string {
 	switch r.Kind {
 	case KindNew:
 		return "never ran"
+	case KindUpstream:
+		return "after " + r.Name
+	case KindForced:
+		return "forced"
 	case KindMetrics:
 		return "no metrics are recorded"
 	case KindMissing:
