@@ -1,0 +1,163 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// Added is data that Add kept.
+type Added struct {
+	// Name is the artifact's name, Path its path in the experiment.
+	Name, Path string
+	Artifact   *lockfile.Artifact
+	// Changed is false when the lock named this content already.
+	Changed bool
+	Ignored []string
+}
+
+// ClaimedError reports a path that another artifact holds already.
+type ClaimedError struct{ Path, By string }
+
+func (e *ClaimedError) Error() string { return fmt.Sprintf("%s belongs to %s already", e.Path, e.By) }
+
+// Add keeps files and folders of the experiment that no stage writes: their
+// bytes go into the store, their names and hashes into the lock. The lock is
+// written once, when all are stored.
+func (p *Project) Add(ctx context.Context, paths []string) ([]Added, error) {
+	release, err := p.hold(ctx, "add")
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	lock, err := p.Lock()
+	if err != nil {
+		return nil, err
+	}
+	var added []Added
+	for _, name := range paths {
+		a, err := p.addOne(ctx, lock, path.Clean(name))
+		if err != nil {
+			return nil, err
+		}
+		added = append(added, *a)
+	}
+	next := lockfile.New()
+	for i, a := range added {
+		lock.Artifacts[a.Name] = a.Artifact
+		next.Artifacts[a.Name] = a.Artifact
+		if added[i].Ignored, err = p.ignore(ctx, []string{a.Path}); err != nil {
+			return nil, err
+		}
+	}
+	return added, p.writeLock(lock, items(p.Rel, next))
+}
+
+func (p *Project) addOne(ctx context.Context, lock *lockfile.Lock, name string) (*Added, error) {
+	if err := cas.CheckPath(name); err != nil {
+		return nil, fmt.Errorf("add %q: %w", name, err)
+	}
+	full := p.join(name)
+	tracked, err := p.Git.Tracked(ctx, []string{full})
+	if err != nil {
+		return nil, err
+	}
+	if tracked[full] {
+		return nil, &TrackedError{Path: full}
+	}
+	key, err := p.addName(lock, name)
+	if err != nil {
+		return nil, err
+	}
+	o, err := p.Workspace.Keep(ctx, p.Store, full)
+	if err != nil {
+		return nil, fmt.Errorf("add %q: %w", name, err)
+	}
+	a := &Added{Name: key, Path: name, Changed: true, Artifact: &lockfile.Artifact{Path: name, Hash: o.Digest,
+		Size: o.Size, Files: o.Files(), Folder: o.Folder, Executable: o.Executable && !o.Folder}}
+	if old := lock.Artifacts[key]; old != nil {
+		a.Changed = old.Hash != o.Digest
+		a.Artifact.Unknown = old.Unknown
+	}
+	return a, nil
+}
+
+// addName returns the name under which path is kept: the one it has already,
+// else its base name without suffix, made longer until it is free.
+func (p *Project) addName(lock *lockfile.Lock, file string) (string, error) {
+	for _, a := range artifactsOf(lock) {
+		switch {
+		case a.Path == file && a.Stage == "":
+			return a.Name, nil
+		case overlap(a.Path, file):
+			return "", &ClaimedError{Path: file, By: owner(a)}
+		}
+	}
+	if stage := p.writer(file); stage != "" {
+		return "", &ClaimedError{Path: file, By: "stage " + stage}
+	}
+	for _, name := range addNames(file) {
+		if _, taken := lock.Artifacts[name]; !taken && lockfile.ValidName(name) {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("%q: %w", file, errNoName)
+}
+
+var errNoName = errors.New("no free artifact name can be made from this path; rename the file")
+
+func owner(a namedArtifact) string {
+	if a.Stage != "" {
+		return "stage " + a.Stage
+	}
+	return "artifact " + a.Name
+}
+
+// overlap reports whether the paths are the same or one lies in the other.
+func overlap(a, b string) bool {
+	return a == b || strings.HasPrefix(a, b+"/") || strings.HasPrefix(b, a+"/")
+}
+
+// addNames lists names for a path, the shortest first.
+func addNames(file string) []string {
+	base := path.Base(file)
+	stem := strings.TrimSuffix(base, path.Ext(base))
+	clean := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			switch {
+			case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-', r == '.':
+				return r
+			}
+			return '_'
+		}, s)
+	}
+	return []string{clean(stem), clean(base), clean(strings.ReplaceAll(file, "/", "-"))}
+}
+
+// writer returns the name of the stage that writes a path of the experiment, or
+// something in it or around it; "" where none does.
+func (p *Project) writer(file string) string {
+	for _, stage := range p.Experiment.Stages {
+		for _, written := range stage.Artifacts {
+			if overlap(written, file) {
+				return stage.Name
+			}
+		}
+		for _, source := range stage.Metrics {
+			if overlap(source.File, file) {
+				return stage.Name
+			}
+		}
+	}
+	return ""
+}
+
+func (p *Project) hasStage(name string) bool {
+	_, err := p.Experiment.Stage(name)
+	return err == nil
+}

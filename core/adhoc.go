@@ -1,0 +1,230 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/events"
+	"github.com/kept-dev/kept/core/pipeline"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// Proposal is what RunCommand found out about a command that kept.toml does
+// not have yet.
+type Proposal struct {
+	Result StageResult
+	// Text is the block that kept.toml would need.
+	Text string
+	// Written is set when the block was written and the run locked.
+	Written bool
+}
+
+// OpenOrEmpty is Open, and an experiment without stages at dir where there is
+// no kept.toml: a first command may run before anything is written.
+func OpenOrEmpty(dir string) (*Project, error) {
+	p, err := Open(dir)
+	var none *NoExperimentError
+	if !errors.As(err, &none) {
+		return p, err
+	}
+	r, err := OpenRepository(dir)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := r.Rel(dir)
+	if err != nil {
+		return nil, err
+	}
+	empty, err := pipeline.Parse(nil)
+	return &Project{Repository: r, Rel: rel, Experiment: empty}, err
+}
+
+// RunCommand runs a command that is not written down, records the run, and says
+// what kept.toml would need so that it becomes a stage: its code and inputs are
+// the files that the command line names, its artifacts and metrics the files
+// that it wrote. Where accept says yes to that text, it is added to kept.toml
+// and the run is locked as the stage's run of record.
+func (p *Project) RunCommand(ctx context.Context, argv []string, opts RunOptions, accept func(text string) bool) (*Proposal, error) {
+	release, err := p.hold(ctx, "run "+argv[0])
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	proposal := &Proposal{}
+	r := &run{Project: p, stage: p.guessStage(argv), opts: opts, result: &proposal.Result}
+	before, err := r.observe(ctx, r.stage)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.begin(before.params); err != nil {
+		return nil, err
+	}
+	proposal.Result.Stage = r.stage.Name
+	files, err := p.untracked(ctx)
+	if err != nil {
+		return nil, err
+	}
+	err = r.execute(ctx, before)
+	if err == nil {
+		err = r.propose(ctx, proposal, before, files, accept)
+	}
+	r.record.Status = "finished"
+	switch {
+	case err != nil:
+		r.record.Status, r.record.Error = "failed", err.Error()
+	case proposal.Written:
+		r.record.Status = "locked"
+	}
+	return proposal, errors.Join(err, r.writeRecord())
+}
+
+// propose completes the stage by what the command wrote, and locks it if that
+// is wanted.
+func (r *run) propose(ctx context.Context, proposal *Proposal, before *sources, files map[string]time.Time, accept func(string) bool) error {
+	log, err := events.Read(filepath.Join(r.dir, events.File))
+	if err != nil {
+		return err
+	}
+	now, err := r.untracked(ctx)
+	if err != nil {
+		return err
+	}
+	claimed := map[string]bool{}
+	for name, file := range log.Artifacts {
+		r.stage.Artifacts[name] = file
+		claimed[file] = true
+	}
+	for _, file := range slices.Sorted(maps.Keys(now)) {
+		if files[file].Equal(now[file]) || claimed[file] || cas.CheckPath(file) != nil || r.writer(file) != "" {
+			continue
+		}
+		r.addOutput(file)
+	}
+	proposal.Text = pipeline.Suggest(*r.stage)
+	if !accept(proposal.Text) {
+		return nil
+	}
+	if err := r.appendLines(pipeline.Name, strings.Split(strings.TrimSuffix("\n"+proposal.Text, "\n"), "\n")); err != nil {
+		return err
+	}
+	reopened, err := r.Repository.Project(r.Rel)
+	if err != nil {
+		return err
+	}
+	if r.stage, err = reopened.Experiment.Stage(r.stage.Name); err != nil {
+		return err
+	}
+	r.Project = reopened
+	proposal.Written = true
+	return r.lock(ctx, before)
+}
+
+// addOutput takes a written file as metrics if it reads as numbers, else as an artifact.
+func (r *run) addOutput(file string) {
+	guess := pipeline.Stage{Metrics: []pipeline.Source{{File: file}}}
+	if metrics, err := r.readMetrics(&guess); err == nil && len(metrics) > 0 {
+		r.stage.Metrics = append(r.stage.Metrics, guess.Metrics...)
+		return
+	}
+	for _, name := range addNames(file) {
+		if _, taken := r.stage.Artifacts[name]; !taken && lockfile.ValidName(name) {
+			r.stage.Artifacts[name] = file
+			return
+		}
+	}
+}
+
+// codeSuffixes are the endings of files on a command line that are programs
+// rather than data.
+var codeSuffixes = []string{".py", ".ipynb", ".r", ".R", ".jl", ".sh", ".js", ".ts", ".pl", ".rb", ".sql"}
+
+// guessStage makes a stage of a command line: files that it names are code or
+// inputs, a params file in the folder is its params.
+func (p *Project) guessStage(argv []string) *pipeline.Stage {
+	stage := &pipeline.Stage{Command: shellJoin(argv), Artifacts: map[string]string{}}
+	name := path.Base(filepath.ToSlash(argv[0]))
+	for _, arg := range argv {
+		file := path.Clean(filepath.ToSlash(arg))
+		info, err := os.Stat(filepath.Join(p.Dir(), file))
+		if err != nil || !info.Mode().IsRegular() || cas.CheckPath(file) != nil {
+			continue
+		}
+		if slices.Contains(codeSuffixes, path.Ext(file)) || arg == argv[0] {
+			if len(stage.Code) == 0 {
+				name = path.Base(file)
+			}
+			stage.Code = append(stage.Code, file)
+		} else {
+			stage.Inputs = append(stage.Inputs, file)
+		}
+	}
+	for _, file := range []string{"params.toml", "params.yaml", "params.json"} {
+		if p.Workspace.Exists(p.join(file)) && !slices.Contains(stage.Inputs, file) {
+			stage.Params = append(stage.Params, pipeline.Source{File: file})
+			break
+		}
+	}
+	stage.Name = p.freeStageName(strings.TrimSuffix(name, path.Ext(name)))
+	return stage
+}
+
+func (p *Project) freeStageName(stem string) string {
+	name := addNames(stem)[0]
+	if !lockfile.ValidName(name) {
+		name = "stage"
+	}
+	free := name
+	for i := 2; p.hasStage(free); i++ {
+		free = fmt.Sprintf("%s-%d", name, i)
+	}
+	return free
+}
+
+// shellJoin writes argv as a command line for the shell.
+func shellJoin(argv []string) string {
+	if len(argv) == 1 {
+		return argv[0]
+	}
+	words := make([]string, len(argv))
+	for i, a := range argv {
+		words[i] = a
+		if a == "" || strings.ContainsAny(a, " \t\n\"'`$\\|&;<>()*?[]#~!{}") {
+			words[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// untracked returns the files of the experiment that Git does not track, the
+// ignored ones included, with their times of change.
+func (p *Project) untracked(ctx context.Context) (map[string]time.Time, error) {
+	files, err := p.Git.Untracked(ctx, p.Rel)
+	if err != nil {
+		return nil, err
+	}
+	times := make(map[string]time.Time, len(files))
+	for _, file := range files {
+		info, err := os.Lstat(p.Workspace.Abs(file))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() || isLeftover(file) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if p.Rel != "" {
+			file = strings.TrimPrefix(file, p.Rel+"/")
+		}
+		times[file] = info.ModTime()
+	}
+	return times, nil
+}

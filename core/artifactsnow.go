@@ -1,0 +1,46 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"slices"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// artifactsNow hashes a block's artifacts as they lie in the working tree; the
+// zero digest stands for a missing one. Unless look is set, missing ones are
+// brought back from the store first and named in restored.
+func (p *Project) artifactsNow(ctx context.Context, block *lockfile.Stage, look bool) (now map[string]cas.Digest, restored []string, err error) {
+	now = map[string]cas.Digest{}
+	rs := p.restorer()
+	for _, name := range slices.Sorted(maps.Keys(block.Artifacts)) {
+		art := block.Artifacts[name]
+		file := p.join(art.Path)
+		if look && !p.Workspace.Exists(file) {
+			// A real run would bring it back, if the store has it.
+			if _, err := rs.fetch(ctx, art); err == nil {
+				now[name] = art.Hash
+				continue
+			}
+		}
+		if !look && !p.Workspace.Exists(file) {
+			if err := rs.ensure(ctx, item{path: file, art: art}); err != nil {
+				return nil, nil, err
+			}
+		}
+		o, err := p.Workspace.Scan(ctx, file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			now[name] = cas.Digest{}
+		case err != nil:
+			return nil, nil, err
+		default:
+			now[name] = o.Digest
+		}
+	}
+	return now, rs.report.Placed, nil
+}

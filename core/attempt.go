@@ -1,0 +1,426 @@
+package core
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/environment"
+	"github.com/kept-dev/kept/core/events"
+	"github.com/kept-dev/kept/core/pipeline"
+	"github.com/kept-dev/kept/core/workspace"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// run is one execution of one stage.
+type run struct {
+	*Project
+	stage  *pipeline.Stage
+	opts   RunOptions
+	result *StageResult
+	// before is the stage's block in the lock; nil when it never ran.
+	before *lockfile.Stage
+
+	id, dir string
+	record  *Record
+	// made way maps the paths that were cleared to what was there.
+	madeWay map[string]*workspace.Object
+}
+
+// do runs the command and locks what it did. The order is what makes the lock
+// safe to trust: sources are read before and after the command, objects are
+// durable before the lock names them, and the lock is written last.
+func (r *run) do(ctx context.Context) error {
+	before, err := r.observe(ctx, r.stage)
+	if err != nil {
+		return err
+	}
+	if len(before.missing) > 0 {
+		return &MissingSourceError{Stage: r.stage.Name, Paths: before.missing}
+	}
+	if err := r.begin(before.params); err != nil {
+		return err
+	}
+	if err := r.makeWay(ctx); err != nil {
+		return errors.Join(err, r.putBack())
+	}
+	err = r.execute(ctx, before)
+	if err == nil {
+		err = r.lock(ctx, before)
+	}
+	if err != nil {
+		r.record.Status = "failed"
+		r.record.Error = err.Error()
+		err = errors.Join(err, r.putBack())
+	}
+	return errors.Join(err, r.writeRecord())
+}
+
+// newRunID returns an id that sorts by time and that no other machine picks.
+func newRunID(now time.Time) string {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // crypto/rand.Read never fails.
+	return now.UTC().Format("20060102-150405-") + hex.EncodeToString(random[:])
+}
+
+// begin makes the run's folder with what the command's program may ask for.
+func (r *run) begin(params map[string]lockfile.Value) error {
+	now := time.Now()
+	r.id = newRunID(now)
+	r.result.RunID = r.id
+	r.dir = filepath.Join(r.Local.Runs(), r.id)
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return fmt.Errorf("make the run's folder: %w", err)
+	}
+	r.record = &Record{Version: recordVersion, ID: r.id, Stage: r.stage.Name, Experiment: r.Rel,
+		Command: r.stage.Command, Kept: r.opts.Version, Status: "running", Start: now}
+	return writeStageFile(r.dir, r.stage.Name, r.stage.Artifacts, params)
+}
+
+// stageFile is stage.json: what a program inside a run can learn of its stage.
+type stageFile struct {
+	Stage     string                    `json:"stage"`
+	Artifacts map[string]string         `json:"artifacts"`
+	Params    map[string]lockfile.Value `json:"params"`
+}
+
+func writeStageFile(dir, stage string, artifacts map[string]string, params map[string]lockfile.Value) error {
+	data, err := json.Marshal(stageFile{Stage: stage, Artifacts: artifacts, Params: jsonValues(params)})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "stage.json"), data, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, events.File), nil, 0o600)
+}
+
+// outputs returns the paths in the worktree that the stage writes.
+func (r *run) outputs() []string {
+	var files []string
+	for _, name := range slices.Sorted(maps.Keys(r.stage.Artifacts)) {
+		files = append(files, r.join(r.stage.Artifacts[name]))
+	}
+	for _, source := range r.stage.Metrics {
+		files = append(files, r.join(source.File))
+	}
+	return files
+}
+
+// makeWay clears the paths that the stage writes, so that what is there
+// afterwards was written by this command. What is there now is stored first.
+func (r *run) makeWay(ctx context.Context) error {
+	artifacts := slices.Sorted(maps.Values(r.stage.Artifacts))
+	for i := range artifacts {
+		artifacts[i] = r.join(artifacts[i])
+	}
+	tracked, err := r.Git.Tracked(ctx, artifacts)
+	if err != nil {
+		return err
+	}
+	for _, file := range artifacts {
+		if tracked[file] {
+			return &TrackedError{Path: file}
+		}
+	}
+	rs := r.restorer()
+	r.madeWay = map[string]*workspace.Object{}
+	for _, file := range r.outputs() {
+		o, err := r.Workspace.Scan(ctx, file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if o != nil {
+			if err := r.clearOutput(ctx, rs, file, o); err != nil {
+				return fmt.Errorf("make way for %q: %w", file, err)
+			}
+		}
+		if err := rs.place.Parents(file); err != nil {
+			return err
+		}
+	}
+	for _, s := range rs.report.Saved {
+		if slices.Contains(artifacts, s.Path) {
+			r.result.Saved = append(r.result.Saved, s)
+		}
+	}
+	return nil
+}
+
+func (r *run) clearOutput(ctx context.Context, rs *restorer, file string, o *workspace.Object) error {
+	if err := rs.clear(ctx, file, o, nil, nil); err != nil {
+		return err
+	}
+	r.madeWay[file] = o
+	return nil
+}
+
+// putBack restores what made way wherever the failed command left nothing. What
+// it did leave may be worth hours and stays.
+func (r *run) putBack() error {
+	ctx := context.Background() // Also after an interrupt.
+	rs := r.restorer()
+	for file, o := range r.madeWay {
+		if r.Workspace.Exists(file) {
+			continue
+		}
+		art := &lockfile.Artifact{Path: file, Hash: o.Digest, Size: o.Size, Folder: o.Folder, Executable: o.Executable}
+		if err := rs.put(ctx, item{path: file, art: art}, o.Tree); err != nil {
+			return fmt.Errorf("put back %q: %w", file, err)
+		}
+	}
+	return nil
+}
+
+// execute runs the command and reports an end that is not a good one.
+func (r *run) execute(ctx context.Context, before *sources) error {
+	log, err := os.OpenFile(filepath.Join(r.dir, "output.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	// The code as it is now: the command may write beside it.
+	r.record.Code = r.describeCode(ctx, r.id)
+	facts := r.captureInBackground(ctx)
+	p := &process{command: r.stage.Command, dir: r.Dir(), env: r.environ(), streams: r.opts.Streams, log: log}
+	r.record.Start = time.Now()
+	end, err := p.run()
+	r.record.end(end)
+	facts()
+	r.result.Wall = r.record.wall()
+	if err != nil {
+		return fmt.Errorf("start the command of stage %s: %w", r.stage.Name, err)
+	}
+	if end.interrupted {
+		return &InterruptedError{Stage: r.stage.Name}
+	}
+	if !end.state.Success() {
+		return &CommandError{Stage: r.stage.Name, Command: r.stage.Command, Exit: end.state.ExitCode(),
+			Signal: signalOf(end.state), Log: log.Name()}
+	}
+	return nil
+}
+
+// environ is the environment of the command.
+func (r *run) environ() []string {
+	env := append(os.Environ(),
+		"KEPT_RUN="+r.id,
+		"KEPT_RUN_DIR="+r.dir,
+		"KEPT_EXPERIMENT="+r.Dir(),
+		"KEPT_STAGE="+r.stage.Name,
+		"KEPT_BINARY="+r.opts.Binary,
+	)
+	if os.Getenv("PYTHONUNBUFFERED") == "" {
+		// Python holds back output that goes to a pipe; people watch it.
+		env = append(env, "PYTHONUNBUFFERED=1")
+	}
+	return env
+}
+
+// lock keeps what the run wrote and names it in the lock.
+func (r *run) lock(ctx context.Context, before *sources) error {
+	log, err := events.Read(filepath.Join(r.dir, events.File))
+	if err != nil {
+		return err
+	}
+	block := &lockfile.Stage{Command: r.stage.Command}
+	block.Params = before.params
+	if block.Logged, err = r.logged(before, log); err != nil {
+		return err
+	}
+	if block.Metrics, block.History, err = r.metrics(ctx, log); err != nil {
+		return err
+	}
+	if block.Artifacts, err = r.artifacts(ctx, log); err != nil {
+		return err
+	}
+	if block.Environment, err = r.environment(ctx, log); err != nil {
+		return err
+	}
+	after, err := r.observeWith(ctx, r.stage, r.keepInput)
+	if err != nil {
+		return err
+	}
+	if changed := before.differences(after); len(changed) > 0 {
+		return &ChangedError{Stage: r.stage.Name, Paths: changed}
+	}
+	block.Code, block.Inputs = after.code, after.inputs
+	if err := r.ignoreArtifacts(ctx, block); err != nil {
+		return err
+	}
+	return r.writeBlock(ctx, block)
+}
+
+// keepInput stores an input unless Git keeps its bytes.
+func (r *run) keepInput(ctx context.Context, file string) (*workspace.Object, error) {
+	tracked, err := r.Git.Tracked(ctx, []string{file})
+	if err != nil {
+		return nil, err
+	}
+	if tracked[file] {
+		return r.Workspace.Scan(ctx, file)
+	}
+	return r.Workspace.Keep(ctx, r.Store, file)
+}
+
+// logged returns the parameters that only the program knew of. One that a
+// params file has too must have the value that it has there.
+func (r *run) logged(before *sources, log *events.Log) (map[string]lockfile.Value, error) {
+	logged := map[string]lockfile.Value{}
+	for _, key := range slices.Sorted(maps.Keys(log.Params)) {
+		file, ok := before.params[key]
+		switch {
+		case !ok:
+			logged[key] = log.Params[key]
+		case !lockfile.EqualValues(file, log.Params[key]):
+			return nil, fmt.Errorf("parameter %q is %s in a params file and %s as the program logged it",
+				key, lockfile.FormatValue(file), lockfile.FormatValue(log.Params[key]))
+		}
+	}
+	return logged, nil
+}
+
+// metrics gathers the metrics files and what the program logged. A metric with
+// more than one point keeps its history as an object.
+func (r *run) metrics(ctx context.Context, log *events.Log) (map[string]lockfile.Value, map[string]cas.Digest, error) {
+	metrics, err := r.readMetrics(r.stage)
+	if err != nil {
+		return nil, nil, err
+	}
+	logged := map[string]lockfile.Value{}
+	history := map[string]cas.Digest{}
+	for _, name := range slices.Sorted(maps.Keys(log.Metrics)) {
+		logged[name], _ = log.Last(name)
+		if len(log.Metrics[name]) < 2 {
+			continue
+		}
+		points := make([]lockfile.Point, len(log.Metrics[name]))
+		for i, p := range log.Metrics[name] {
+			points[i] = lockfile.Point{Step: p.Step, Value: p.Value}
+		}
+		if history[name], err = r.keepBytes(ctx, lockfile.MarshalSeries(points)); err != nil {
+			return nil, nil, fmt.Errorf("keep the history of metric %q: %w", name, err)
+		}
+	}
+	return metrics, history, mergeValues(metrics, logged, "metric")
+}
+
+// artifacts keeps the declared artifacts and those that the program logged.
+func (r *run) artifacts(ctx context.Context, log *events.Log) (map[string]*lockfile.Artifact, error) {
+	declared := maps.Clone(r.stage.Artifacts)
+	for name, file := range log.Artifacts {
+		if old, ok := declared[name]; ok && old != file {
+			return nil, fmt.Errorf("artifact %q is %s in %s and %s as logged", name, old, pipeline.Name, file)
+		}
+		if err := cas.CheckPath(file); err != nil {
+			return nil, fmt.Errorf("logged artifact %q: %w", name, err)
+		}
+		declared[name] = file
+	}
+	kept := map[string]*lockfile.Artifact{}
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
+		file := declared[name]
+		o, err := r.Workspace.Keep(ctx, r.Store, r.join(file))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, &NotWrittenError{Stage: r.stage.Name, Kind: "artifact", Path: file}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("keep artifact %q: %w", name, err)
+		}
+		kept[name] = &lockfile.Artifact{Path: file, Hash: o.Digest, Size: o.Size, Files: o.Files(),
+			Folder: o.Folder, Executable: o.Executable && !o.Folder}
+	}
+	return kept, nil
+}
+
+// environment describes what the stage ran in, as far as it is known: what the
+// program itself reported, else what its interpreter has installed.
+func (r *run) environment(ctx context.Context, log *events.Log) (*lockfile.Environment, error) {
+	env, err := r.environmentFiles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	used := r.usedEnvironment(ctx, log)
+	if used == nil {
+		return env, nil
+	}
+	env.Runtime = used.Runtime
+	env.Packages, err = r.keepBytes(ctx, environment.FormatPackages(used.Packages))
+	return env, err
+}
+
+func (p *Project) keepBytes(ctx context.Context, b []byte) (cas.Digest, error) {
+	d, _, err := p.Store.Put(ctx, newReader(b))
+	return d, err
+}
+
+// writeBlock puts the block into the lock that lies on disk now, which another
+// stage's run may have written since.
+func (r *run) writeBlock(ctx context.Context, block *lockfile.Stage) error {
+	lock, err := r.lockToWrite()
+	if err != nil {
+		return err
+	}
+	old := lockfile.New()
+	if r.before != nil {
+		old.Stages[r.stage.Name] = r.before
+	}
+	lock.Stages[r.stage.Name] = block
+	for name := range lock.Stages {
+		if !r.hasStage(name) {
+			delete(lock.Stages, name)
+		}
+	}
+	next := lockfile.New()
+	next.Stages[r.stage.Name] = block
+	if err := r.writeLock(lock, items(r.Rel, next)); err != nil {
+		return err
+	}
+	r.result.Ran = true
+	r.result.Changes = lockfile.Diff(old, next)
+	r.result.Metrics = block.Metrics
+	r.record.Status, r.record.Result = "locked", block.Result
+	r.record.Params, r.record.Metrics = jsonValues(block.AllParams()), jsonValues(block.Metrics)
+	return nil
+}
+
+// writeLock writes the lock of the working tree and remembers that the artifacts
+// in placed lie where it says. Bytes that are there already are not written again.
+func (p *Project) writeLock(lock *lockfile.Lock, inPlace []item) error {
+	data := lock.Marshal()
+	file := p.Workspace.Abs(p.LockPath())
+	old := p.fileDigest(p.LockPath())
+	if old != cas.Sum(data) {
+		if err := writeAtomic(file, p.Local.Temp(), data, 0o644); err != nil {
+			return fmt.Errorf("write %s: %w", p.LockPath(), err)
+		}
+	}
+	s, err := p.readState()
+	if err != nil {
+		return err
+	}
+	was := s.Locks[p.LockPath()]
+	now := restored{Artifacts: placedOf(inPlace)}
+	if was.Lock == old {
+		now.Lock = cas.Sum(data)
+	}
+	// Else a Git operation moved the lock meanwhile and its hook left the
+	// artifacts alone: the next one finds the lock unseen and catches up.
+	for file, p := range was.Artifacts {
+		if _, ok := now.Artifacts[file]; !ok {
+			now.Artifacts[file] = p
+		}
+	}
+	s.Locks[p.LockPath()] = now
+	return p.writeState(s)
+}

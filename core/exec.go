@@ -1,0 +1,91 @@
+package core
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// Streams are what a command reads and where its output goes as it comes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// pipeGrace is how long output is still awaited once the command has ended but
+// a process that it left behind holds its output open.
+const pipeGrace = 5 * time.Second
+
+// process runs a command line through the shell in dir.
+type process struct {
+	command, dir string
+	env          []string
+	streams      Streams
+	log          io.Writer
+}
+
+// exit is how a process ended.
+type exit struct {
+	state       *os.ProcessState
+	interrupted bool
+}
+
+// run starts the process and waits for it. An interrupt is the command's to
+// handle: a terminal gives it to the whole foreground group, and kept passes on
+// what reaches kept alone. A second one kills the command.
+func (p *process) run() (exit, error) {
+	cmd := shell(p.command)
+	cmd.Dir = p.dir
+	cmd.Env = p.env
+	cmd.Stdin = p.streams.In
+	cmd.Stdout = io.MultiWriter(p.streams.Out, p.log)
+	cmd.Stderr = io.MultiWriter(p.streams.Err, p.log)
+	cmd.WaitDelay = pipeGrace
+
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return exit{}, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+
+	interrupts := 0
+	for {
+		select {
+		case err := <-done:
+			return exit{state: cmd.ProcessState, interrupted: interrupts > 0}, realError(err)
+		case sig := <-signals:
+			interrupts++
+			pass(cmd.Process, sig, interrupts)
+		}
+	}
+}
+
+// pass hands a signal on to the command.
+func pass(to *os.Process, sig os.Signal, count int) {
+	switch {
+	case count > 1:
+		_ = to.Kill()
+	case sig == os.Interrupt && term.IsTerminal(int(os.Stdin.Fd())):
+		// The terminal gave it to the command as well.
+	default:
+		_ = to.Signal(sig)
+	}
+}
+
+// realError drops the errors that only repeat what the process state says.
+func realError(err error) error {
+	var status *exec.ExitError
+	if errors.As(err, &status) || errors.Is(err, exec.ErrWaitDelay) {
+		return nil
+	}
+	return err
+}

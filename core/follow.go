@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// Follow makes the working tree follow its locks after a Git operation, which
+// may have moved any of them. It is what the restore hooks call, so it has to
+// cost next to nothing when no lock moved, and it leaves alone
+//
+//   - an artifact whose lock entry did not move: a change to it is the user's,
+//   - a lock with conflict markers, or one that this version can't read,
+//   - everything while a run is in progress here (*BusyError).
+//
+// A moved artifact is restored as Restore does it.
+func (r *Repository) Follow(ctx context.Context) (*Restored, error) {
+	s, err := r.readState()
+	if err != nil {
+		return nil, err
+	}
+	files, err := r.lockFiles(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(files, func(f string) bool { return r.moved(f, s) }) {
+		return &Restored{}, r.rememberFiles(ctx, s)
+	}
+	release, err := r.hold(ctx, "restore")
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	if s, err = r.readState(); err != nil {
+		return nil, err
+	}
+	rs := r.restorer()
+	for _, file := range files {
+		if !r.moved(file, s) {
+			continue
+		}
+		if err := rs.follow(ctx, s, file); err != nil {
+			return rs.report, err
+		}
+	}
+	_ = r.listFiles(ctx, s)
+	return rs.report, r.writeState(s)
+}
+
+// lockFiles returns the locks that a Git operation can have moved: those that
+// the index names now, and those that something was restored from.
+func (r *Repository) lockFiles(ctx context.Context, s *state) ([]string, error) {
+	if err := r.listFiles(ctx, s); err != nil {
+		return nil, err
+	}
+	files := slices.Concat(s.Files, slices.Collect(maps.Keys(s.Locks)))
+	slices.Sort(files)
+	return slices.Compact(files), nil
+}
+
+// listFiles brings s.Files up to date. Asking Git costs a process, so the
+// answer is kept for as long as the index is the same.
+func (r *Repository) listFiles(ctx context.Context, s *state) error {
+	index, err := r.Git.IndexID()
+	if err != nil {
+		return err
+	}
+	if index == s.Index {
+		return nil
+	}
+	files, err := r.Git.Files(ctx, lockfile.Name)
+	if err != nil {
+		return err
+	}
+	s.Index, s.Files = index, files
+	return nil
+}
+
+// rememberFiles writes the state when listFiles changed it. Losing a race with
+// another process only means that Git is asked again.
+func (r *Repository) rememberFiles(ctx context.Context, s *state) error {
+	onDisk, err := r.readState()
+	if err != nil || onDisk.Index == s.Index {
+		return err
+	}
+	release, err := r.hold(ctx, "restore")
+	if err != nil {
+		return nil
+	}
+	defer release()
+	if onDisk, err = r.readState(); err != nil {
+		return err
+	}
+	onDisk.Index, onDisk.Files = s.Index, s.Files
+	return r.writeState(onDisk)
+}
+
+// moved reports whether the lock is another than the one last restored from, or
+// an artifact of it is gone.
+func (r *Repository) moved(file string, s *state) bool {
+	was := s.Locks[file]
+	if r.fileDigest(file) != was.Lock {
+		return true
+	}
+	for artifact := range was.Artifacts {
+		if !r.Workspace.Exists(artifact) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Repository) fileDigest(file string) cas.Digest {
+	data, err := readBounded(r.Workspace.Abs(file), lockfile.MaxSize)
+	if err != nil {
+		return cas.Digest{}
+	}
+	return cas.Sum(data)
+}
+
+func (rs *restorer) follow(ctx context.Context, s *state, file string) error {
+	was := s.Locks[file]
+	lock, digest, err := rs.readLock(file)
+	var conflict *lockfile.ConflictError
+	switch {
+	case errors.As(err, &conflict):
+		return nil
+	case err != nil:
+		// Said once: the lock counts as seen, with nothing restored from it.
+		rs.leave(file, err)
+		s.Locks[file] = restored{Lock: rs.fileDigest(file), Artifacts: was.Artifacts}
+		return nil
+	}
+	wanted := items(parent(file), lock)
+	now := placedOf(wanted)
+	for _, it := range wanted {
+		if was.Artifacts[it.path] == now[it.path] && rs.Workspace.Exists(it.path) {
+			continue
+		}
+		if err := rs.ensure(ctx, it); err != nil {
+			rs.leave(it.path, err)
+		}
+	}
+	if err := rs.removeGone(ctx, s, file, wanted); err != nil {
+		return err
+	}
+	for _, m := range rs.report.Missing {
+		delete(now, m.Path)
+	}
+	s.Locks[file] = restored{Lock: digest, Artifacts: now}
+	return nil
+}

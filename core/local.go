@@ -1,0 +1,43 @@
+package core
+
+import (
+	"path/filepath"
+
+	"github.com/kept-dev/kept/core/git"
+)
+
+// Local names the places of a clone's own state, all below .git/kept of the
+// common Git folder, so that linked worktrees share the store and the runs.
+type Local struct{ dir, worktree string }
+
+// NewLocal returns the places for the worktree that repo stands in.
+func NewLocal(repo *git.Repo) Local {
+	return Local{dir: filepath.Join(repo.CommonDir, "kept"), worktree: repo.Worktree}
+}
+
+// Dir returns the folder that holds all of it.
+func (l Local) Dir() string { return l.dir }
+
+// Store returns the folder of the object store.
+func (l Local) Store() string { return filepath.Join(l.dir, "store") }
+
+// Runs returns the folder with one folder per run.
+func (l Local) Runs() string { return filepath.Join(l.dir, "runs") }
+
+// Temp returns the folder for files on their way into the working tree.
+func (l Local) Temp() string { return filepath.Join(l.dir, "tmp") }
+
+// StatCache returns the file with this worktree's stat cache.
+func (l Local) StatCache() string { return filepath.Join(l.dir, "index", l.worktree) }
+
+// State returns the file that says what was restored in this worktree.
+func (l Local) State() string { return filepath.Join(l.dir, "state", l.worktree+".json") }
+
+// Busy returns the file whose flock holds off a second writer of this worktree.
+func (l Local) Busy() string { return filepath.Join(l.dir, "state", l.worktree+".lock") }
+
+// Saved returns the file that lists contents saved before they were replaced.
+func (l Local) Saved() string { return filepath.Join(l.dir, "state", "saved.jsonl") }
+
+// Views returns the folder with artifacts of other revisions that programs asked for.
+func (l Local) Views() string { return filepath.Join(l.dir, "views") }

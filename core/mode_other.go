@@ -1,0 +1,5 @@
+//go:build !unix
+
+package core
+
+const modeMatters = false

@@ -1,0 +1,77 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"sync"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/git"
+)
+
+// originStore is the clone's own store, filled on demand from the store of the
+// repository that it was cloned from where that lies on the same machine: a
+// local clone then has its artifacts at once, as it has its commits. Every byte
+// is verified on its way.
+type originStore struct {
+	*cas.Local
+	git    *git.Repo
+	once   sync.Once
+	origin *cas.Local
+}
+
+// Open implements cas.Store.
+func (s *originStore) Open(ctx context.Context, d cas.Digest) (io.ReadCloser, error) {
+	if err := s.fetch(ctx, d); err != nil {
+		return nil, err
+	}
+	return s.Local.Open(ctx, d)
+}
+
+// Stat implements cas.Store. An object that the origin has counts as present
+// because it is brought here first.
+func (s *originStore) Stat(ctx context.Context, d cas.Digest) (int64, error) {
+	if err := s.fetch(ctx, d); err != nil {
+		return 0, err
+	}
+	return s.Local.Stat(ctx, d)
+}
+
+// fetch brings d from the origin unless it is here. That neither has it is left
+// to the caller's own look to report.
+func (s *originStore) fetch(ctx context.Context, d cas.Digest) error {
+	var missing *cas.MissingError
+	if _, err := s.Local.Stat(ctx, d); !errors.As(err, &missing) {
+		return nil
+	}
+	s.once.Do(func() { s.find(ctx) })
+	if s.origin == nil {
+		return nil
+	}
+	r, err := s.origin.Open(ctx, d)
+	if errors.As(err, &missing) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, _, err = s.Local.Put(ctx, r)
+	return err
+}
+
+func (s *originStore) find(ctx context.Context) {
+	url, found, err := s.git.Config(ctx, "remote.origin.url")
+	if err != nil || !found || !filepath.IsAbs(url) {
+		return
+	}
+	repo, err := git.At(url)
+	if err != nil || repo.CommonDir == s.git.CommonDir {
+		return
+	}
+	if origin, err := cas.OpenLocal(NewLocal(repo).Store()); err == nil {
+		s.origin = origin
+	}
+}

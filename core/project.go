@@ -1,0 +1,216 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/pipeline"
+	"github.com/kept-dev/kept/core/workspace"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// NoExperimentError reports that no kept.toml lies in Dir or above it, up to
+// the top of the repository.
+type NoExperimentError struct{ Dir string }
+
+func (e *NoExperimentError) Error() string {
+	return fmt.Sprintf("no %s in %q or above it", pipeline.Name, e.Dir)
+}
+
+// FileError reports a file of the project that can't be used as it is.
+type FileError struct {
+	// Path is relative to the top of the repository.
+	Path string
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// Repository is a clone with its store: what commands need that work on every
+// lock of a worktree.
+type Repository struct {
+	Git       *git.Repo
+	Local     Local
+	Store     cas.Store
+	Workspace *workspace.Workspace
+	objects   *cas.Local
+}
+
+// OpenRepository opens the repository that dir lies in. It writes nothing.
+func OpenRepository(dir string) (*Repository, error) {
+	repo, err := git.Find(dir)
+	if err != nil {
+		return nil, err
+	}
+	local := NewLocal(repo)
+	objects, err := cas.OpenLocal(local.Store())
+	if err != nil {
+		return nil, err
+	}
+	return &Repository{
+		Git:       repo,
+		Local:     local,
+		Store:     &originStore{Local: objects, git: repo},
+		Workspace: workspace.Open(repo.Root, local.StatCache()),
+		objects:   objects,
+	}, nil
+}
+
+// Close writes what is worth remembering. Losing it costs time only.
+func (r *Repository) Close() error { return r.Workspace.Close() }
+
+// Project is one experiment of a repository: a kept.toml and its kept.lock.
+type Project struct {
+	*Repository
+	// Rel is the experiment's folder relative to the top of the worktree, with
+	// forward slashes; "" is the top itself.
+	Rel        string
+	Experiment *pipeline.Experiment
+}
+
+// Open opens the experiment of the nearest kept.toml in dir or above it.
+func Open(dir string) (*Project, error) {
+	r, err := OpenRepository(dir)
+	if err != nil {
+		return nil, err
+	}
+	rel, err := r.Rel(dir)
+	if err != nil {
+		return nil, err
+	}
+	for at := rel; ; at = parent(at) {
+		if r.Workspace.Exists(path.Join(at, pipeline.Name)) {
+			return r.Project(at)
+		}
+		if at == "" {
+			return nil, &NoExperimentError{Dir: dir}
+		}
+	}
+}
+
+// Project opens the experiment in folder rel of the worktree.
+func (r *Repository) Project(rel string) (*Project, error) {
+	p := &Project{Repository: r, Rel: rel}
+	file := p.join(pipeline.Name)
+	data, err := os.ReadFile(r.Workspace.Abs(file))
+	if err != nil {
+		return nil, err
+	}
+	if p.Experiment, err = pipeline.Parse(data); err != nil {
+		return nil, p.within(err)
+	}
+	return p, nil
+}
+
+// Projects opens every experiment of the worktree whose kept.toml Git tracks or
+// that lies where the state remembers a lock, in the order of their paths.
+func (r *Repository) Projects(ctx context.Context) ([]*Project, error) {
+	files, err := r.Git.Files(ctx, pipeline.Name)
+	if err != nil {
+		return nil, err
+	}
+	var projects []*Project
+	for _, file := range files {
+		if !r.Workspace.Exists(file) {
+			continue
+		}
+		p, err := r.Project(parent(file))
+		if err != nil {
+			return nil, err
+		}
+		projects = append(projects, p)
+	}
+	return projects, nil
+}
+
+// Rel returns dir relative to the top of the worktree; "" is the top.
+func (r *Repository) Rel(dir string) (string, error) {
+	rel, err := r.Git.Rel(dir)
+	if rel == "." {
+		rel = ""
+	}
+	return rel, err
+}
+
+// Dir returns the absolute folder of the experiment.
+func (p *Project) Dir() string { return p.Workspace.Abs(p.Rel) }
+
+// join returns a path of kept.toml or kept.lock relative to the worktree.
+func (p *Project) join(name string) string { return path.Join(p.Rel, name) }
+
+// LockPath returns the path of the lock relative to the worktree.
+func (p *Project) LockPath() string { return p.join(lockfile.Name) }
+
+// Lock reads the lock in the working tree; a lock that is not there yet is empty.
+func (p *Project) Lock() (*lockfile.Lock, error) {
+	lock, _, err := p.readLock(p.LockPath())
+	return lock, err
+}
+
+// lockToWrite is Lock without the blocks that a merge spliced together: running
+// their stages is what replaces them.
+func (p *Project) lockToWrite() (*lockfile.Lock, error) {
+	data, err := os.ReadFile(p.Workspace.Abs(p.LockPath()))
+	if errors.Is(err, fs.ErrNotExist) {
+		return lockfile.New(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lock, _, err := lockfile.ParseUnspliced(data)
+	if err != nil {
+		return nil, &FileError{Path: p.LockPath(), Err: err}
+	}
+	return lock, nil
+}
+
+// readLock reads and parses a lock of the working tree. The digest is of the
+// file's bytes and zero when there is no file.
+func (r *Repository) readLock(file string) (*lockfile.Lock, cas.Digest, error) {
+	data, err := os.ReadFile(r.Workspace.Abs(file))
+	if errors.Is(err, fs.ErrNotExist) {
+		return lockfile.New(), cas.Digest{}, nil
+	}
+	if err != nil {
+		return nil, cas.Digest{}, err
+	}
+	lock, err := lockfile.Parse(data)
+	if err != nil {
+		return nil, cas.Digest{}, &FileError{Path: file, Err: err}
+	}
+	return lock, cas.Sum(data), nil
+}
+
+// LockAt reads the lock of this experiment as it was at rev; a revision without
+// one has an empty lock.
+func (p *Project) LockAt(ctx context.Context, rev string) (*lockfile.Lock, error) {
+	file := p.LockPath()
+	data, err := p.Git.ReadFile(ctx, rev, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return lockfile.New(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockfile.Parse(data)
+	if err != nil {
+		return nil, &FileError{Path: rev + ":" + file, Err: err}
+	}
+	return lock, nil
+}
+
+func parent(p string) string {
+	if d := path.Dir(p); d != "." {
+		return d
+	}
+	return ""
+}

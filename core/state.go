@@ -1,0 +1,98 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kept-dev/kept/cas"
+)
+
+// stateVersion is the shape of the state file. A file of another shape counts
+// as none: what is on disk is then compared with the lock, which costs time.
+const stateVersion = 1
+
+// state says what kept put into this worktree. Comparing it with the locks on
+// disk tells which artifacts a Git operation moved, and so which may be
+// replaced; an artifact whose lock entry did not move is the user's to change.
+type state struct {
+	Version int `json:"version"`
+	// Index identifies the Git index that Files was listed from.
+	Index string `json:"index,omitempty"`
+	// Files lists the locks of the worktree that Git tracks.
+	Files []string `json:"files,omitempty"`
+	// Locks maps a lock's path to what was restored from it.
+	Locks map[string]restored `json:"locks"`
+}
+
+type restored struct {
+	// Lock is the digest of the lock's bytes; zero when there was no lock.
+	Lock cas.Digest `json:"lock"`
+	// Artifacts maps paths relative to the worktree to the digests put there.
+	Artifacts map[string]placed `json:"artifacts,omitempty"`
+}
+
+type placed struct {
+	Hash   cas.Digest `json:"hash"`
+	Folder bool       `json:"folder,omitempty"`
+}
+
+func (r *Repository) readState() (*state, error) {
+	empty := &state{Version: stateVersion, Locks: map[string]restored{}}
+	data, err := os.ReadFile(r.Local.State())
+	if errors.Is(err, fs.ErrNotExist) {
+		return empty, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var s state
+	if json.Unmarshal(data, &s) != nil || s.Version != stateVersion || s.Locks == nil {
+		return empty, nil
+	}
+	return &s, nil
+}
+
+func (r *Repository) writeState(s *state) error {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(r.Local.State()), 0o700); err != nil {
+		return err
+	}
+	return writeAtomic(r.Local.State(), r.Local.Temp(), append(data, '\n'), 0o600)
+}
+
+// SavedContent is a content that was in no lock and was put into the store
+// before the file that held it was replaced or removed.
+type SavedContent struct {
+	Path string     `json:"path"`
+	Hash cas.Digest `json:"hash"`
+	Time time.Time  `json:"time"`
+}
+
+// noteSaved appends to the list of saved contents, which is what keeps them
+// from being collected and lets a user find them again.
+func (r *Repository) noteSaved(s SavedContent) error {
+	line, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(r.Local.Saved()), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(r.Local.Saved(), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(line, '\n'))
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("note saved content of %q: %w", s.Path, err)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/pipeline"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// Status is how a working tree stands to its kept.toml and kept.lock.
+type Status struct {
+	// Rel is the experiment's folder relative to the top of the worktree.
+	Rel string
+	// Stages are in the order in which they run.
+	Stages []StageStatus
+	// Artifacts are those that are not as the lock says; paths relative to the experiment.
+	Artifacts []ArtifactStatus
+	// Count is the number of all artifacts of the lock.
+	Count int
+	// Fresh is set in a clone in which kept was never set up.
+	Fresh bool
+}
+
+// Clean reports whether there is nothing to do.
+func (s *Status) Clean() bool {
+	for _, stage := range s.Stages {
+		if len(stage.Reasons) > 0 {
+			return false
+		}
+	}
+	return len(s.Artifacts) == 0
+}
+
+// StageStatus says whether a stage has to run.
+type StageStatus struct {
+	Name string
+	// Reasons say why it is stale; none means up to date.
+	Reasons []pipeline.Reason
+	// Missing are declared sources that are not there: it can't run.
+	Missing []string
+}
+
+// ArtifactState is how an artifact differs from the lock.
+type ArtifactState string
+
+// The states of artifacts that are not as the lock says.
+const (
+	// Missing: nothing is there.
+	Missing ArtifactState = "missing"
+	// Modified: the content differs, and is in the store.
+	Modified ArtifactState = "modified"
+	// Unkept: the content differs, and no store has it.
+	Unkept ArtifactState = "modified, not in the store"
+)
+
+// ArtifactStatus is an artifact that is not as the lock says.
+type ArtifactStatus struct {
+	Name, Path string
+	State      ArtifactState
+	// Stored reports whether the store has what the lock names.
+	Stored bool
+}
+
+// Status compares the working tree with kept.toml and kept.lock. It changes
+// nothing and starts no program unless a stage's code is a folder or a pattern,
+// or its environment is strict.
+func (p *Project) Status(ctx context.Context) (*Status, error) {
+	lock, err := p.Lock()
+	if err != nil {
+		return nil, err
+	}
+	_, err = os.Stat(p.Local.Dir())
+	st := &Status{Rel: p.Rel, Fresh: errors.Is(err, fs.ErrNotExist)}
+	found := map[string]cas.Digest{}
+	for _, a := range artifactsOf(lock) {
+		st.Count++
+		digest, err := p.artifactStatus(ctx, st, a)
+		if err != nil {
+			return nil, err
+		}
+		if a.Stage != "" {
+			found[a.Stage+"\x00"+a.Name] = digest
+		}
+	}
+	for _, stage := range p.Experiment.Order() {
+		s, err := p.stageStatus(ctx, stage, lock.Stages[stage.Name], found)
+		if err != nil {
+			return nil, err
+		}
+		st.Stages = append(st.Stages, *s)
+	}
+	return st, nil
+}
+
+// artifactStatus notes an artifact that is not as the lock says and returns the
+// digest of what is there. A missing artifact that the store has counts as
+// there: running brings it back.
+func (p *Project) artifactStatus(ctx context.Context, st *Status, a namedArtifact) (cas.Digest, error) {
+	file := p.join(a.Path)
+	note := func(state ArtifactState) bool {
+		_, err := p.restorer().fetch(ctx, a.Artifact)
+		st.Artifacts = append(st.Artifacts, ArtifactStatus{Name: a.Name, Path: a.Path, State: state, Stored: err == nil})
+		return err == nil
+	}
+	o, err := p.Workspace.Scan(ctx, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		if note(Missing) {
+			return a.Hash, nil
+		}
+		return cas.Digest{}, nil
+	}
+	if err != nil {
+		return cas.Digest{}, err
+	}
+	if matches(o, a.Artifact) {
+		return o.Digest, nil
+	}
+	state := Unkept
+	if kept, err := p.isKept(ctx, o); err != nil {
+		return cas.Digest{}, err
+	} else if kept {
+		state = Modified
+	}
+	note(state)
+	return o.Digest, nil
+}
+
+func (p *Project) stageStatus(ctx context.Context, stage *pipeline.Stage, block *lockfile.Stage, found map[string]cas.Digest) (*StageStatus, error) {
+	seen, err := p.observe(ctx, stage)
+	if err != nil {
+		return nil, err
+	}
+	facts := pipeline.Facts{Code: seen.code, Inputs: seen.inputs, Params: seen.params, Artifacts: map[string]cas.Digest{}}
+	if block != nil {
+		for name := range block.Artifacts {
+			facts.Artifacts[name] = found[stage.Name+"\x00"+name]
+		}
+		if stage.Environment == pipeline.Strict {
+			if facts.Environment, err = p.environmentNow(ctx, stage, block); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &StageStatus{Name: stage.Name, Reasons: pipeline.Stale(stage, block, facts), Missing: seen.missing}, nil
+}

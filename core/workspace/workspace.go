@@ -1,0 +1,120 @@
+package workspace
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kept-dev/kept/cas"
+)
+
+// ErrChanging reports a file that was written to while it was being read.
+var ErrChanging = errors.New("file changed while it was read")
+
+// ErrSpecial reports a device, socket or pipe, which has no content to keep.
+var ErrSpecial = errors.New("neither a file, a folder nor a link")
+
+// ErrLink reports a symbolic link where a file or folder of the user's is
+// expected: what lies behind it could change without the path changing.
+var ErrLink = errors.New("reached through a symbolic link")
+
+// Progress hears of work on bytes. Its methods may be called from several
+// goroutines. A nil Progress of a Workspace hears nothing.
+type Progress interface {
+	// Add reports that n more bytes have been read or written.
+	Add(n int64)
+}
+
+// Workspace is the files of one working tree. It is not safe for concurrent
+// use, nor for use by two processes: the caller holds the worktree's lock when
+// it matters that the stat cache is written.
+type Workspace struct {
+	root     string
+	cache    *statCache
+	now      func() time.Time
+	Progress Progress
+}
+
+// Open returns the working tree at root, with the stat cache in cacheFile. A
+// missing or damaged cache counts as empty.
+func Open(root, cacheFile string) *Workspace {
+	return &Workspace{root: root, cache: openCache(cacheFile), now: time.Now}
+}
+
+// Root returns the absolute path of the working tree.
+func (w *Workspace) Root() string { return w.root }
+
+// Close writes the stat cache when something was learned. A cache that can't be
+// written costs time later, nothing else, so callers may ignore the error.
+func (w *Workspace) Close() error { return w.cache.save() }
+
+// Abs returns the path of a file below the root for the operating system.
+func (w *Workspace) Abs(path string) string {
+	return filepath.Join(w.root, filepath.FromSlash(path))
+}
+
+// Object is a file or folder as it was read.
+type Object struct {
+	// Digest is of the file's content or of the folder's tree manifest.
+	Digest cas.Digest
+	// Size is the plain size in bytes, for a folder the sum over its entries.
+	Size       int64
+	Folder     bool
+	Executable bool
+	// Tree lists a folder's entries; nil for a file.
+	Tree cas.Tree
+}
+
+// Files returns the number of entries of a folder, and 0 for a file.
+func (o *Object) Files() int64 { return int64(len(o.Tree)) }
+
+// Exists reports whether there is something at path, a dangling link included.
+func (w *Workspace) Exists(path string) bool {
+	_, err := os.Lstat(w.Abs(path))
+	return err == nil
+}
+
+// Note remembers the digest of a file that was just placed at path.
+func (w *Workspace) Note(path string, info fs.FileInfo, digest cas.Digest) {
+	w.cache.record(path, statOf(info), digest, w.now())
+}
+
+// CheckParents returns ErrLink when a folder on the way to path is a symbolic
+// link. Components that do not exist yet are fine.
+func (w *Workspace) CheckParents(path string) error {
+	for i, c := range path {
+		if c != '/' {
+			continue
+		}
+		info, err := os.Lstat(w.Abs(path[:i]))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			return fmt.Errorf("%q: folder %q: %w", path, path[:i], ErrLink)
+		}
+	}
+	return nil
+}
+
+// Forget drops all that the stat cache knows, so that every file is read anew.
+func (w *Workspace) Forget() {
+	w.cache.entries = map[string]cached{}
+	w.cache.changed = true
+}
+
+// Known returns the digest of the file at path if its stat data is as it was
+// when it was hashed last.
+func (w *Workspace) Known(path string) (cas.Digest, bool) {
+	info, err := os.Lstat(w.Abs(path))
+	if err != nil || !info.Mode().IsRegular() {
+		return cas.Digest{}, false
+	}
+	return w.cache.lookup(path, statOf(info))
+}
