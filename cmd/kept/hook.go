@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/hooks"
+)
+
+// newHook is what the installed hooks call. The restore hooks end with 0 in any
+// case: post-checkout's exit code would become that of the user's command.
+func newHook(u *ui) *cobra.Command {
+	return &cobra.Command{
+		Use:                "hook EVENT [ARGUMENT...]",
+		Short:              "Do what a Git hook is for",
+		Hidden:             true,
+		DisableFlagParsing: true,
+		Args:               args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			if os.Getenv("KEPT_HOOK") != "" {
+				return nil
+			}
+			r, err := core.OpenRepository(".")
+			if err != nil {
+				return nil //nolint:nilerr // A hook outside a worktree has nothing to look after.
+			}
+			if hooks.Event(a[0]) == hooks.PreCommit {
+				return u.preCommit(cmd, r)
+			}
+			report, err := r.Follow(cmd.Context())
+			u.sayFollowed(r, report, err)
+			_ = r.Close()
+			return nil
+		},
+	}
+}
+
+func (u *ui) sayFollowed(r *core.Repository, report *core.Restored, err error) {
+	if report != nil {
+		u.sayRestored(r, report, true)
+	}
+	var busy *core.BusyError
+	switch {
+	case errors.As(err, &busy) && busy.Running():
+		u.say("kept: artifacts are left as they are: %s is in progress", clean(busy.Holder))
+	case err != nil:
+		u.say("kept: artifacts are not restored: %s", clean(err.Error()))
+	}
+	if err != nil {
+		u.say("%s kept restore", u.paint(yellow, "hint:"))
+	}
+}
+
+// preCommit refuses a commit of a lock that does not hold.
+func (u *ui) preCommit(cmd *cobra.Command, r *core.Repository) error {
+	problems, err := r.CheckStaged(cmd.Context())
+	if err != nil {
+		return err
+	}
+	for _, p := range problems {
+		u.say("%s %s", u.paint(red, "error:"), clean(problemText(p)))
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	u.say("%s kept run && git add -A  (or git commit --no-verify)", u.paint(yellow, "hint:"))
+	return errFailed
+}
+
+func problemText(p core.StagedProblem) string {
+	switch {
+	case p.Err != nil:
+		return fmt.Sprintf("%s: %v", p.Lock, p.Err)
+	case p.Missing != nil:
+		return fmt.Sprintf("%s names %s as %s, which no store here has", p.Lock, p.Missing.Path, p.Missing.Hash.Short())
+	}
+	return fmt.Sprintf("%s is stale: stage %s was recorded before this: %s", p.Lock, p.Stage, reasonText(p.Reasons))
+}

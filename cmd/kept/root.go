@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker, see the Makefile.
+var version = "devel"
+
+// run executes one command line and returns the exit code.
+func run(args []string) int {
+	u := newUI(os.Stdout, os.Stderr)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	cmd := newRoot(u)
+	cmd.SetArgs(args)
+	return u.fail(ctx, cmd.ExecuteContext(ctx))
+}
+
+func newRoot(u *ui) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kept",
+		Short: "Keep experiments in Git: parameters, metrics, data and models",
+		Long: `kept records what a command read and wrote in kept.lock, which is committed
+beside the code, and keeps the bytes in a store below .git. Checking out any
+commit brings its artifacts back.`,
+		Example: `  kept init                  set up this repository
+  kept run                   run what is stale and record it
+  kept diff main             what changed against another commit
+  git checkout v1.2          code, vectorizer and model of that commit`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetOut(u.out)
+	root.SetErr(u.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err: err, command: cmd.CommandPath()}
+	})
+	root.AddCommand(
+		newInit(u), newRun(u), newLogParam(), newLogMetric(), newLogArtifact(),
+		newAdd(u), newStatus(u), newRestore(u), newShow(u), newDiff(u), newVerify(u),
+		newHooks(u), newVersion(u),
+		newCat(u), newPath(u), newRecord(u), newHook(u), newMergeDriver(),
+	)
+	return root
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	err     error
+	command string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// args wraps a check of positional arguments so that its error counts as usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, list []string) error {
+		if err := check(cmd, list); err != nil {
+			return &usageError{err: err, command: cmd.CommandPath()}
+		}
+		return nil
+	}
+}
+
+// firstLine returns s up to its first line break.
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+func newShow(u *ui) *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "show [REVISION]",
+		Short: "Show kept.lock of a revision: params, metrics, artifacts",
+		Long:  "Show prints the lock of REVISION, or of the working tree.",
+		Args:  args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			p, err := core.Open(".")
+			if err != nil {
+				return err
+			}
+			var lock *lockfile.Lock
+			if len(a) > 0 {
+				lock, err = p.LockAt(cmd.Context(), a[0])
+			} else {
+				lock, err = p.Lock()
+			}
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return u.json(lockShape(p.Rel, lock))
+			}
+			u.printLock(lock)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return addExits(cmd, "2 wrong usage or unknown revision")
+}
+
+func (u *ui) printLock(lock *lockfile.Lock) {
+	if len(lock.Stages)+len(lock.Artifacts) == 0 {
+		u.say("nothing is recorded here yet")
+		u.say("%s kept run", u.paint(yellow, "hint:"))
+		return
+	}
+	for i, name := range slices.Sorted(maps.Keys(lock.Stages)) {
+		if i > 0 {
+			u.printf("\n")
+		}
+		u.printBlock(name, lock.Stages[name])
+	}
+	if len(lock.Artifacts) > 0 {
+		u.printf("%s\n%s", u.paint(bold, "kept data"), table(artifactRows(lock.Artifacts), "    "))
+	}
+}
+
+func (u *ui) printBlock(name string, s *lockfile.Stage) {
+	u.printf("%s\n", u.paint(bold, clean(name)))
+	u.printf("  command  %s\n", clean(s.Command))
+	u.printf("  result   %s\n", s.Result.Short())
+	u.section("params", valueRows(s.AllParams()))
+	u.section("metrics", valueRows(s.Metrics))
+	u.section("artifacts", artifactRows(s.Artifacts))
+	u.section("inputs", inputRows(s.Inputs))
+	u.section("code", inputRows(s.Code))
+	if e := s.Environment; e != nil {
+		rows := [][]string{{"platform", clean(e.Platform)}}
+		if e.Runtime != "" {
+			rows = append(rows, []string{"runtime", clean(e.Runtime)})
+		}
+		if !e.Packages.IsZero() {
+			rows = append(rows, []string{"packages", e.Packages.Short()})
+		}
+		for _, file := range slices.Sorted(maps.Keys(e.Files)) {
+			rows = append(rows, []string{clean(file), e.Files[file].Short()})
+		}
+		u.section("environment", rows)
+	}
+}
+
+func (u *ui) section(title string, rows [][]string) {
+	if len(rows) > 0 {
+		u.printf("  %s\n%s", title, table(rows, "    "))
+	}
+}
+
+func valueRows(values map[string]lockfile.Value) [][]string {
+	var rows [][]string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		rows = append(rows, []string{clean(key), sideText(values[key])})
+	}
+	return rows
+}
+
+func artifactRows(arts map[string]*lockfile.Artifact) [][]string {
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(arts)) {
+		a := arts[name]
+		size := sizeText(a.Size)
+		if a.Folder {
+			size = plural(int(a.Files), "file") + ", " + size
+		}
+		rows = append(rows, []string{clean(name), clean(a.Path), a.Hash.Short(), size})
+	}
+	return rows
+}
+
+func inputRows(inputs map[string]*lockfile.Input) [][]string {
+	var rows [][]string
+	for _, file := range slices.Sorted(maps.Keys(inputs)) {
+		rows = append(rows, []string{clean(file), sideText(inputs[file])})
+	}
+	return rows
+}
+
+type lockJSON struct {
+	Version    int                     `json:"version"`
+	Experiment string                  `json:"experiment"`
+	Stages     map[string]blockJSON    `json:"stages"`
+	Artifacts  map[string]artifactJSON `json:"artifacts"`
+}
+
+type blockJSON struct {
+	Result      cas.Digest                `json:"result"`
+	Command     string                    `json:"command"`
+	Params      map[string]lockfile.Value `json:"params"`
+	Metrics     map[string]lockfile.Value `json:"metrics"`
+	History     map[string]cas.Digest     `json:"history,omitempty"`
+	Artifacts   map[string]artifactJSON   `json:"artifacts"`
+	Inputs      map[string]inputJSON      `json:"inputs"`
+	Code        map[string]inputJSON      `json:"code"`
+	Environment *environmentJSON          `json:"environment,omitempty"`
+}
+
+type artifactJSON struct {
+	Path       string     `json:"path"`
+	Hash       cas.Digest `json:"hash"`
+	Size       int64      `json:"size"`
+	Files      *int64     `json:"files,omitempty"`
+	Executable bool       `json:"executable,omitempty"`
+}
+
+type inputJSON struct {
+	Hash  cas.Digest `json:"hash"`
+	Size  *int64     `json:"size,omitempty"`
+	Files *int64     `json:"files,omitempty"`
+}
+
+type environmentJSON struct {
+	Platform string                `json:"platform,omitempty"`
+	Runtime  string                `json:"runtime,omitempty"`
+	Packages cas.Digest            `json:"packages,omitzero"`
+	Files    map[string]cas.Digest `json:"files,omitempty"`
+}
+
+func lockShape(rel string, lock *lockfile.Lock) lockJSON {
+	shape := lockJSON{Version: 1, Experiment: rel, Stages: map[string]blockJSON{}, Artifacts: artifactShapes(lock.Artifacts)}
+	for name, s := range lock.Stages {
+		block := blockJSON{Result: s.Result, Command: s.Command, Params: core.JSONValues(s.AllParams()),
+			Metrics: core.JSONValues(s.Metrics), History: s.History, Artifacts: artifactShapes(s.Artifacts),
+			Inputs: inputShapes(s.Inputs), Code: inputShapes(s.Code)}
+		if e := s.Environment; e != nil {
+			block.Environment = &environmentJSON{e.Platform, e.Runtime, e.Packages, e.Files}
+		}
+		shape.Stages[name] = block
+	}
+	return shape
+}
+
+func artifactShape(a *lockfile.Artifact) artifactJSON {
+	j := artifactJSON{Path: a.Path, Hash: a.Hash, Size: a.Size, Executable: a.Executable}
+	if a.Folder {
+		j.Files = &a.Files
+	}
+	return j
+}
+
+func inputShape(in *lockfile.Input) inputJSON {
+	j := inputJSON{Hash: in.Hash}
+	if in.Sized {
+		j.Size = &in.Size
+	}
+	if in.Folder {
+		j.Files = &in.Files
+	}
+	return j
+}
+
+func artifactShapes(arts map[string]*lockfile.Artifact) map[string]artifactJSON {
+	shapes := map[string]artifactJSON{}
+	for name, a := range arts {
+		shapes[name] = artifactShape(a)
+	}
+	return shapes
+}
+
+func inputShapes(inputs map[string]*lockfile.Input) map[string]inputJSON {
+	shapes := map[string]inputJSON{}
+	for name, in := range inputs {
+		shapes[name] = inputShape(in)
+	}
+	return shapes
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kept-dev/kept/core"
+)
+
+func newStatus(u *ui) *cobra.Command {
+	var asJSON, all bool
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say which stages are stale and why, and which artifacts differ",
+		Long: `Status compares kept.toml, kept.lock and the working tree. It runs nothing and
+changes nothing.`,
+		Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var shapes []statusJSON
+			err := eachProject(cmd.Context(), all, func(p *core.Project) error {
+				meter := u.watch(p.Repository, "reading")
+				st, err := p.Status(cmd.Context())
+				meter.pause()
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					shapes = append(shapes, statusShape(st))
+					return nil
+				}
+				if all && st.Rel != "" {
+					u.printf("%s\n", u.paint(bold, clean(st.Rel)+"/"))
+				}
+				u.printStatus(st)
+				return nil
+			})
+			if err != nil || !asJSON {
+				return err
+			}
+			return u.json(struct {
+				Version     int          `json:"version"`
+				Experiments []statusJSON `json:"experiments"`
+			}{1, shapes})
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&all, "all", false, "every kept.toml of the repository")
+	return addExits(cmd, "2 wrong usage or configuration")
+}
+
+func (u *ui) printStatus(st *core.Status) {
+	var rows [][]string
+	stale := false
+	for _, s := range st.Stages {
+		text := u.paint(green, "up to date")
+		switch {
+		case len(s.Missing) > 0:
+			stale = true
+			text = u.paint(red, "can't run:") + " " + clean(strings.Join(s.Missing, ", ")) + " not there"
+		case len(s.Reasons) > 0:
+			stale = true
+			text = u.paint(yellow, "stale:") + " " + clean(reasonText(s.Reasons))
+		}
+		rows = append(rows, []string{clean(s.Name), text})
+	}
+	u.printf("%s", table(rows, ""))
+	restorable := u.printArtifacts(st)
+	switch {
+	case len(st.Stages) == 0 && st.Count == 0:
+		u.say("no stages yet: describe one in kept.toml, or try one out")
+		u.say("%s kept run -- COMMAND", u.paint(yellow, "hint:"))
+	case st.Fresh:
+		u.say("%s kept init  (sets up the hooks that restore artifacts in this clone)", u.paint(yellow, "hint:"))
+	case restorable:
+		u.say("%s kept restore", u.paint(yellow, "hint:"))
+	case stale:
+		u.say("%s kept run", u.paint(yellow, "hint:"))
+	}
+}
+
+// printArtifacts lists artifacts that differ from the lock, and reports whether
+// one of them is merely missing and can be brought back.
+func (u *ui) printArtifacts(st *core.Status) bool {
+	restorable := false
+	var rows [][]string
+	for _, a := range st.Artifacts {
+		note := ""
+		switch {
+		case a.State == core.Missing && a.Stored:
+			restorable = true
+		case !a.Stored:
+			note = "no store here has what kept.lock names"
+		}
+		rows = append(rows, []string{string(a.State) + ":", clean(a.Path), note})
+	}
+	u.printf("%s", strings.ReplaceAll(table(rows, ""), "  \n", "\n"))
+	return restorable
+}
+
+type statusJSON struct {
+	Experiment string           `json:"experiment"`
+	Clean      bool             `json:"clean"`
+	Stages     []stageJSON      `json:"stages"`
+	Artifacts  []artifactStatus `json:"artifacts"`
+}
+
+type stageJSON struct {
+	Name    string   `json:"name"`
+	Stale   bool     `json:"stale"`
+	Reasons []string `json:"reasons"`
+	Missing []string `json:"missing"`
+}
+
+type artifactStatus struct {
+	Name   string `json:"name"`
+	Path   string `json:"path"`
+	State  string `json:"state"`
+	Stored bool   `json:"stored"`
+}
+
+func statusShape(st *core.Status) statusJSON {
+	shape := statusJSON{Experiment: st.Rel, Clean: st.Clean(), Stages: []stageJSON{}, Artifacts: []artifactStatus{}}
+	for _, s := range st.Stages {
+		stage := stageJSON{Name: s.Name, Stale: len(s.Reasons) > 0, Reasons: []string{}, Missing: append([]string{}, s.Missing...)}
+		for _, r := range s.Reasons {
+			stage.Reasons = append(stage.Reasons, r.String())
+		}
+		shape.Stages = append(shape.Stages, stage)
+	}
+	for _, a := range st.Artifacts {
+		shape.Artifacts = append(shape.Artifacts, artifactStatus{a.Name, a.Path, string(a.State), a.Stored})
+	}
+	return shape
+}
