@@ -284,8 +284,11 @@ func cancelledWhilePut(t *testing.T, s cas.Store) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	content := Random(1, 4<<20)
+	var more io.Reader = &hookReader{Reader: io.LimitReader(zeros{}, 16<<20), after: 2 << 20, hook: func() {
+		t.Error("Put reads on for megabytes after it was cancelled")
+	}}
 	r := &hookReader{Reader: bytes.NewReader(content), after: 2 << 20, hook: cancel}
-	if _, _, err := s.Put(ctx, r); !errors.Is(err, context.Canceled) {
+	if _, _, err := s.Put(ctx, io.MultiReader(r, more)); !errors.Is(err, context.Canceled) {
 		t.Errorf("Put cancelled half-way: %v", err)
 	}
 	wantMissing(t, s, cas.Sum(content))
