@@ -31,8 +31,10 @@ type RunOptions struct {
 	Version string
 	// Binary is the path of kept, for programs that log through it.
 	Binary string
-	// Started is told of each stage that begins to run.
-	Started func(stage *pipeline.Stage, reasons []pipeline.Reason)
+	// Started is told of each stage whose command begins to run, and Finished of
+	// each stage that was dealt with, whether it ran or not.
+	Started  func(stage *pipeline.Stage, reasons []pipeline.Reason)
+	Finished func(*StageResult)
 }
 
 // StageResult is what became of one stage.
@@ -61,37 +63,36 @@ type StageResult struct {
 }
 
 // Run brings stages up to date: it runs the commands of those that are stale,
-// keeps what they wrote and locks it, one stage after the other. Results come
-// back also for the stages before the one that failed.
-func (p *Project) Run(ctx context.Context, opts RunOptions) ([]StageResult, error) {
+// keeps what they wrote and locks it, one stage after the other. The first
+// failure ends it; what was locked before stays locked.
+func (p *Project) Run(ctx context.Context, opts RunOptions) error {
 	stages, err := p.Experiment.Select(opts.Stages...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !opts.DryRun {
 		release, err := p.hold(ctx, "run "+strings.Join(stageNames(stages), ", "))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		defer release()
 		if err := p.setParams(stages, opts.Set); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	var results []StageResult
 	ran := map[string]bool{}
 	for _, stage := range stages {
 		force := opts.Force && (len(opts.Stages) == 0 || slices.Contains(opts.Stages, stage.Name))
 		result, err := p.runStage(ctx, stage, force, ran, opts)
-		if result != nil {
-			results = append(results, *result)
+		if result != nil && opts.Finished != nil {
+			opts.Finished(result)
 		}
 		if err != nil {
-			return results, err
+			return err
 		}
 		ran[stage.Name] = len(result.Reasons) > 0
 	}
-	return results, nil
+	return nil
 }
 
 func stageNames(stages []*pipeline.Stage) []string {

@@ -218,9 +218,20 @@ func delta(old, new any) string {
 	}
 	text := fmt.Sprintf("  %+.4g", b-a)
 	if a != 0 {
-		text += fmt.Sprintf(" (%+.2g %%)", (b-a)/math.Abs(a)*100)
+		text += " (" + percent((b-a)/math.Abs(a)*100) + ")"
 	}
 	return text
+}
+
+// percent writes a share with as many digits as somebody reads.
+func percent(p float64) string {
+	switch size := math.Abs(p); {
+	case size >= 10:
+		return fmt.Sprintf("%+.0f %%", p)
+	case size >= 0.1:
+		return fmt.Sprintf("%+.1f %%", p)
+	}
+	return fmt.Sprintf("%+.2g %%", p)
 }
 
 func number(v any) (float64, bool) {

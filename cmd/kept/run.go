@@ -83,13 +83,16 @@ func runStages(cmd *cobra.Command, u *ui, f *runFlags, stages []string) error {
 			u.say("%s %s", u.paint(bold, clean(stage.Name)+":"), clean(reasonText(reasons)))
 			u.say("%s", u.paint(faint, "$ "+clean(stage.Command)))
 		}
-		results, err := p.Run(cmd.Context(), opts)
-		meter.pause()
-		for _, r := range results {
-			u.sayResult(p.Repository, &r, f.dryRun)
+		changed := false
+		opts.Finished = func(r *core.StageResult) {
+			meter.pause()
+			u.sayResult(p.Repository, r, f.dryRun)
+			changed = changed || r.Ran && len(r.Changes) > 0
 		}
-		if err == nil && !f.dryRun {
-			sayNext(u, p, results)
+		err := p.Run(cmd.Context(), opts)
+		meter.pause()
+		if err == nil && changed {
+			u.sayNext()
 		}
 		return err
 	})
@@ -147,14 +150,7 @@ func (u *ui) sayRan(name string, r *core.StageResult) {
 	}
 }
 
-func sayNext(u *ui, p *core.Project, results []core.StageResult) {
-	for _, r := range results {
-		if r.Ran && len(r.Changes) > 0 {
-			u.say("%s git add -A && git commit", u.paint(faint, "next:"))
-			return
-		}
-	}
-}
+func (u *ui) sayNext() { u.say("%s git add -A && git commit", u.paint(faint, "next:")) }
 
 // runCommand runs a command that is not a stage yet.
 func runCommand(cmd *cobra.Command, u *ui, f *runFlags, argv []string) error {
@@ -175,7 +171,7 @@ func runCommand(cmd *cobra.Command, u *ui, f *runFlags, argv []string) error {
 	}
 	if proposal.Written {
 		u.sayResult(p.Repository, &proposal.Result, false)
-		sayNext(u, p, []core.StageResult{proposal.Result})
+		u.sayNext()
 		return nil
 	}
 	u.say("recorded as run %s; not locked", proposal.Result.RunID)
