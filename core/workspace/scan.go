@@ -187,14 +187,32 @@ func (w *Workspace) keepFile(ctx context.Context, store cas.Store, path string, 
 			return cas.Digest{}, err
 		}
 	}
-	d, err := w.readWith(path, info, func(f *os.File) (cas.Digest, error) {
-		d, _, err := store.Put(ctx, w.counted(ctx, f))
-		return d, err
-	})
+	d, err := w.readWith(path, info, func(f *os.File) (cas.Digest, error) { return w.putNew(ctx, store, f) })
 	if err != nil {
 		return cas.Digest{}, fmt.Errorf("store %q: %w", path, err)
 	}
 	return d, nil
+}
+
+// putNew stores the content of f unless the store has it. Hashing first is
+// cheap beside compressing and writing what a rerun made once more.
+func (w *Workspace) putNew(ctx context.Context, store cas.Store, f *os.File) (cas.Digest, error) {
+	d, _, err := cas.SumReader(w.counted(ctx, f))
+	if err != nil {
+		return cas.Digest{}, err
+	}
+	var missing *cas.MissingError
+	if _, err := store.Stat(ctx, d); !errors.As(err, &missing) {
+		return d, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return cas.Digest{}, err
+	}
+	stored, _, err := store.Put(ctx, w.counted(ctx, f))
+	if err == nil && stored != d {
+		err = ErrChanging
+	}
+	return d, err
 }
 
 func (w *Workspace) keepLink(ctx context.Context, store cas.Store, folder string, e cas.Entry) error {
