@@ -41,11 +41,14 @@ type FileChange struct {
 	Old, New *cas.Entry
 }
 
-// Diff compares the locks of two revisions. An empty to is the working tree.
+// Diff compares the locks of two revisions. An empty from is nothing at all, an
+// empty to the working tree.
 func (p *Project) Diff(ctx context.Context, from, to string) (*Comparison, error) {
 	c := &Comparison{Old: Side{Rev: from}, New: Side{Rev: to}}
 	var err error
-	if c.Old.Lock, err = p.LockAt(ctx, from); err != nil {
+	if from == "" {
+		c.Old = Side{Rev: "nothing", Lock: lockfile.New()}
+	} else if c.Old.Lock, err = p.LockAt(ctx, from); err != nil {
 		return nil, err
 	}
 	if to == "" {

@@ -60,7 +60,12 @@ with HEAD. A...B compares B with where it branched off A, as in git.`,
 func diffSides(cmd *cobra.Command, p *core.Project, a []string) (from, to string, err error) {
 	switch len(a) {
 	case 0:
-		return "HEAD", "", nil
+		// On a branch without a commit there is no HEAD, and everything is new.
+		head, err := p.Git.Head(cmd.Context())
+		if head != "" {
+			head = "HEAD"
+		}
+		return head, "", err
 	case 2:
 		return a[0], a[1], nil
 	}
@@ -112,7 +117,8 @@ func (u *ui) printStage(name string, changes []core.Change) {
 	if name == "" {
 		title = "kept data"
 	}
-	if changes[0].Kind == lockfile.KindStage {
+	whole := changes[0].Kind == lockfile.KindStage
+	if whole {
 		if changes[0].Added() {
 			title += " (new)"
 		} else {
@@ -129,9 +135,10 @@ func (u *ui) printStage(name string, changes []core.Change) {
 				}
 			}
 		}
-		if len(rows) > 0 {
-			u.printf("  %s\n%s", s.title, table(rows, "    "))
+		if whole {
+			unmark(rows)
 		}
+		u.section(s.title, rows)
 	}
 }
 
@@ -161,6 +168,15 @@ func changeRows(c core.Change) [][]string {
 	return rows
 }
 
+// unmark takes off what arrow adds to one-sided changes, for a stage that is
+// new or removed as a whole and says so once.
+func unmark(rows [][]string) {
+	for _, row := range rows {
+		last := &row[len(row)-1]
+		*last = strings.TrimSuffix(strings.TrimSuffix(*last, markNew), markRemoved)
+	}
+}
+
 func fileText(f core.FileChange) string {
 	switch {
 	case f.Old == nil:
@@ -180,12 +196,17 @@ func changeText(c lockfile.Change) string {
 	return text
 }
 
+const (
+	markNew     = "  (new)"
+	markRemoved = "  (removed)"
+)
+
 func arrow(old, new string) string {
 	switch {
 	case old == "":
-		return new + "  (new)"
+		return new + markNew
 	case new == "":
-		return old + "  (removed)"
+		return old + markRemoved
 	}
 	return old + " → " + new
 }

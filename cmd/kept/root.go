@@ -46,13 +46,23 @@ commit brings its artifacts back.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
-	root.AddCommand(
-		newInit(u), newRun(u), newLogParam(), newLogMetric(), newLogArtifact(),
-		newAdd(u), newStatus(u), newRestore(u), newShow(u), newDiff(u), newVerify(u),
-		newHooks(u), newVersion(u),
-		newCat(u), newPath(u), newRecord(u), newHook(u), newMergeDriver(),
-	)
+	addGroup(root, "Record", newRun(u), newAdd(u), newLogParam(), newLogMetric(), newLogArtifact())
+	addGroup(root, "Restore", newRestore(u), newVerify(u))
+	addGroup(root, "Look", newStatus(u), newShow(u), newDiff(u))
+	addGroup(root, "Set up", newInit(u), newHooks(u), newVersion(u))
+	root.SetHelpCommandGroupID("Set up")
+	root.SetCompletionCommandGroupID("Set up")
+	root.AddCommand(newCat(u), newPath(u), newRecord(u), newHook(u), newMergeDriver())
 	return root
+}
+
+// addGroup adds commands that the help lists together.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title + ":"})
+	for _, c := range commands {
+		c.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // usageError is a command line that makes no sense.

@@ -144,6 +144,9 @@ func (u *ui) sayRan(name string, r *core.StageResult) {
 			rows = append(rows, []string{clean(c.Name), changeText(c)})
 		}
 	}
+	if len(r.Changes) > 0 && r.Changes[0].Kind == lockfile.KindStage {
+		unmark(rows)
+	}
 	fmt.Fprint(u.err, table(rows, "  "))
 	if len(r.Ignored) > 0 {
 		u.say("  added to .gitignore: %s", clean(strings.Join(r.Ignored, " ")))
