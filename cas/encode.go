@@ -180,10 +180,10 @@ func (s *source) Read(p []byte) (int, error) {
 func newPlainReader(r io.ReaderAt, size int64, compressed bool) *plainReader {
 	p := &plainReader{src: &source{SectionReader: io.NewSectionReader(r, 0, size)}}
 	if compressed {
-		p.src.Seek(headerSize, io.SeekStart)
+		_, _ = p.src.Seek(headerSize, io.SeekStart) // of a section, it cannot fail
 		p.unpacker = unpackers.Get().(*unpacker)
 		p.unpacker.in.Reset(p.src)
-		p.unpacker.zstd.Reset(p.unpacker.in) // an error comes back from Read
+		_ = p.unpacker.zstd.Reset(p.unpacker.in) // an error comes back from Read
 	}
 	return p
 }
@@ -202,7 +202,7 @@ func (p *plainReader) failed() error { return p.src.err }
 // after it, and it may be called twice.
 func (p *plainReader) Close() error {
 	if u := p.unpacker; u != nil {
-		u.zstd.Reset(nil)
+		_ = u.zstd.Reset(nil)
 		u.in.Reset(nil)
 		unpackers.Put(u)
 		p.unpacker = nil

@@ -176,7 +176,7 @@ func (l *Local) quarantine(f *objectFile, d Digest, reason error) error {
 	}
 	if !sameFile(to, mine) {
 		// Between the look and the rename the file was replaced, by a good one.
-		l.disk.link(to, from)
+		_ = l.disk.link(to, from)
 		return e
 	}
 	e.Quarantine = to

@@ -402,7 +402,7 @@ func (p *Placer) discard(dir *os.Root, temp string) {
 	if filepath.IsAbs(temp) {
 		os.Remove(temp)
 	} else {
-		dir.Remove(temp)
+		_ = dir.Remove(temp)
 	}
 }
 

@@ -46,7 +46,7 @@ func (l *Local) put(ctx context.Context, r io.Reader) (Digest, int64, error) {
 	n, err := readFull(ctx, r, *buf)
 	head := (*buf)[:n]
 	switch {
-	case err == io.EOF:
+	case err == io.EOF: //nolint:errorlint // a wrapped io.EOF is a failure and not the end
 		d := Sum(head)
 		return d, int64(n), l.putSmall(ctx, d, head)
 	case err != nil:
@@ -141,14 +141,14 @@ func eachBlock(ctx context.Context, r io.Reader, fn func([]byte) error) (size in
 	for err == nil {
 		var n int
 		n, err = readFull(ctx, r, *buf)
-		if err == nil || err == io.EOF {
+		if err == nil || err == io.EOF { //nolint:errorlint // a wrapped io.EOF is a failure and not the end
 			size += int64(n)
 			if err := fn((*buf)[:n]); err != nil {
 				return size, err
 			}
 		}
 	}
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // a wrapped io.EOF is a failure and not the end
 		err = nil
 	}
 	return size, err
@@ -351,7 +351,7 @@ func (l *Local) has(d Digest, size int64) (bool, error) {
 	}
 	defer f.Close()
 	if f.plain != size {
-		l.quarantine(f, d, fmt.Errorf("it has %d bytes, want %d", f.plain, size))
+		_ = l.quarantine(f, d, fmt.Errorf("it has %d bytes, want %d", f.plain, size))
 		return false, nil
 	}
 	// The process that wrote it may not have come to this yet, nor to its parents.

@@ -214,7 +214,7 @@ func (v *verifier) fail(reason error) error {
 }
 
 func (v *verifier) Close() error {
-	if v.err == nil || v.err == io.EOF {
+	if v.err == nil || v.err == io.EOF { //nolint:errorlint // a wrapped io.EOF is a failure and not the end
 		v.err = errClosed
 	}
 	return v.closer.Close()

@@ -1,12 +1,11 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"syscall"
 	"testing"
-
-	"bytes"
 
 	"github.com/kept-dev/kept/cas"
 )
