@@ -372,7 +372,7 @@ func resolve(t *testing.T, merged []byte, opts MergeOptions, keep byte) []byte {
 }
 
 func TestMergeShowsWholeBlocks(t *testing.T) {
-	base, _ := Parse([]byte(New().Marshal()))
+	base, _ := Parse(New().Marshal())
 	base.Stages["train"] = &Stage{Command: "a", Metrics: map[string]Value{"x": int64(1), "y": int64(1)}}
 	random := rand.New(rand.NewPCG(9, 8))
 	ours, theirs := rerun(random, base, "train"), rerun(random, base, "train")
