@@ -210,7 +210,7 @@ func (b *batch) ask(n int, request func(int) string, answer func(int, object)) e
 			if !errors.Is(err, io.EOF) {
 				b.cancel() // unblocks the writer; at the end of output Git itself has
 			}
-			<-written
+			<-written //nolint:errcheck // what stopped the reader is the cause
 			return b.failure(err)
 		}
 		answer(i, o)
