@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path"
@@ -333,7 +334,7 @@ func interpreterLine(file string) []string {
 	defer f.Close()
 	head := make([]byte, 4096)
 	n, err := io.ReadFull(f, head)
-	if err != nil && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
 	first, rest, _ := strings.Cut(string(head[:n]), "\n")

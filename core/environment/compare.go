@@ -18,6 +18,37 @@ type Change struct {
 	New string `json:"new,omitempty"`
 }
 
+// String returns the change for people, such as "numpy 2.1.0 → 2.2.0".
+func (c Change) String() string {
+	old, new := brief(c.Old), brief(c.New)
+	switch {
+	case old == "":
+		return c.Name + " " + new + " (new)"
+	case new == "":
+		return c.Name + " " + old + " (gone)"
+	}
+	return c.Name + " " + old + " → " + new
+}
+
+// Detail says for people what is and what was, where New is the case now.
+func (c Change) Detail() string {
+	switch {
+	case c.Old == "":
+		return "is " + brief(c.New) + ", the lock has none"
+	case c.New == "":
+		return "is gone, the lock says " + brief(c.Old)
+	}
+	return "is " + brief(c.New) + ", the lock says " + brief(c.Old)
+}
+
+// brief shortens a digest.
+func brief(text string) string {
+	if d, err := cas.ParseDigest(text); err == nil {
+		return d.Short()
+	}
+	return text
+}
+
 // Compare names what differs between two environments, in the order platform,
 // runtime, packages, files. Packages are compared by their digest only; Diff
 // tells which ones differ. A nil environment is one of which nothing is known.

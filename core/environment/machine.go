@@ -2,6 +2,7 @@ package environment
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -171,15 +172,22 @@ func Capture(ctx context.Context, place Place) *Machine {
 	m.Scheduler = schedulerOf(place.Env)
 	m.Container = containerOf(place.Env)
 	m.captureSystem(place)
-	if place.Runtime != nil {
-		m.Python = capturePython(place.Runtime)
-		if place.Runtime.Libc != "" {
-			m.System.Libc = place.Runtime.Libc
-		}
-	}
+	m.SetRuntime(place.Runtime)
 	m.addCaseSensitivity(place.Dir)
 	graphics.Wait()
 	return m
+}
+
+// SetRuntime adds the interpreter of a command, for where it can be asked only
+// after the command has run. A nil runtime adds nothing.
+func (m *Machine) SetRuntime(r *Runtime) {
+	if r == nil {
+		return
+	}
+	m.Python = capturePython(r)
+	if r.Libc != "" {
+		m.System.Libc = r.Libc
+	}
 }
 
 func captureClock() Clock {
@@ -269,7 +277,7 @@ func (m *Machine) addCaseSensitivity(dir string) {
 	}
 	defer folder.Close()
 	names, err := folder.Readdirnames(64)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return
 	}
 	for _, name := range names {

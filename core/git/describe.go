@@ -12,30 +12,31 @@ import (
 // State is what Git knows about where a run was started.
 type State struct {
 	// Commit and Tree are the ids of what is checked out; "" before the first commit.
-	Commit, Tree string
+	Commit string `json:"commit,omitempty"`
+	Tree   string `json:"tree,omitempty"`
 	// Branch is the short name of the branch, "" where HEAD is detached.
-	Branch string
+	Branch string `json:"branch,omitempty"`
 	// Upstream is the short name of the branch that Branch follows ("origin/main"), or "".
-	Upstream string
+	Upstream string `json:"upstream,omitempty"`
 	// Remote is the URL of the upstream's remote, else of "origin", else of the
 	// only one; without a password, token or query. "" where there is none.
-	Remote string
+	Remote string `json:"remote,omitempty"`
 	// Dirty says that a tracked file differs from Commit, in the worktree or staged.
-	Dirty bool
+	Dirty bool `json:"dirty"`
 	// Untracked says that there are files which are neither tracked nor ignored.
-	Untracked bool
+	Untracked bool `json:"untracked"`
 	// Submodules holds one entry per submodule, in the order of their paths.
-	Submodules []Submodule
+	Submodules []Submodule `json:"submodules,omitempty"`
 }
 
 // Submodule is a repository inside the worktree that Git tracks by commit.
 type Submodule struct {
-	Path string
+	Path string `json:"path"`
 	// Commit is the id that is checked out there, "" where nothing is.
-	Commit string
+	Commit string `json:"commit,omitempty"`
 	// Dirty says that it is not the commit that the superproject names, or that
 	// its own worktree has changes or untracked files.
-	Dirty bool
+	Dirty bool `json:"dirty"`
 }
 
 // Describe returns the state of the worktree. It starts three Git processes, and

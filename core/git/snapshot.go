@@ -36,20 +36,20 @@ var snapshotEnv = []string{
 type Snapshot struct {
 	// Commit is the id of the snapshot, or of HEAD where nothing differs from it;
 	// "" where there is neither a commit nor a file.
-	Commit string
+	Commit string `json:"commit,omitempty"`
 	// Ref keeps Commit from being collected; "" where Commit is HEAD.
-	Ref string
+	Ref string `json:"ref,omitempty"`
 	// Skipped lists what differs from HEAD and is not in the snapshot.
-	Skipped []Skipped
+	Skipped []Skipped `json:"skipped,omitempty"`
 }
 
 // Skipped is a path that a snapshot leaves out.
 type Skipped struct {
-	Path string
+	Path string `json:"path"`
 	// Size is in bytes, 0 for a folder.
-	Size int64
+	Size int64 `json:"size"`
 	// Reason is "too large", "not readable" or "a repository of its own".
-	Reason string
+	Reason string `json:"reason"`
 }
 
 // Snapshot stores the worktree as it is, untracked files included and ignored
