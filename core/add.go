@@ -74,14 +74,13 @@ func (p *Project) addOne(ctx context.Context, lock *lockfile.Lock, name string) 
 	if err != nil {
 		return nil, err
 	}
-	o, err := p.Workspace.Keep(ctx, p.Store, full)
+	art, err := p.keepArtifact(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("add %q: %w", name, err)
 	}
-	a := &Added{Name: key, Path: name, Changed: true, Artifact: &lockfile.Artifact{Path: name, Hash: o.Digest,
-		Size: o.Size, Files: o.Files(), Folder: o.Folder, Executable: o.Executable && !o.Folder}}
+	a := &Added{Name: key, Path: name, Changed: true, Artifact: art}
 	if old := lock.Artifacts[key]; old != nil {
-		a.Changed = old.Hash != o.Digest
+		a.Changed = old.Hash != art.Hash
 		a.Artifact.Unknown = old.Unknown
 	}
 	return a, nil

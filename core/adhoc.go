@@ -70,7 +70,7 @@ func (p *Project) RunCommand(ctx context.Context, argv []string, opts RunOptions
 		return nil, err
 	}
 	proposal.Result.Stage = r.stage.Name
-	files, err := p.untracked(ctx)
+	files, err := p.writable(ctx, r.stage.Inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -78,43 +78,49 @@ func (p *Project) RunCommand(ctx context.Context, argv []string, opts RunOptions
 	if err == nil {
 		err = r.propose(ctx, proposal, before, files, accept)
 	}
-	r.record.Status = "finished"
 	switch {
 	case err != nil:
-		r.record.Status, r.record.Error = "failed", err.Error()
-	case proposal.Written:
-		r.record.Status = "locked"
+		r.record.fail(err)
+	case !proposal.Written:
+		r.record.Status = statusFinished
 	}
 	return proposal, errors.Join(err, r.writeRecord())
 }
 
 // propose completes the stage by what the command wrote, and locks it if that
 // is wanted.
-func (r *run) propose(ctx context.Context, proposal *Proposal, before *sources, files map[string]time.Time, accept func(string) bool) error {
+func (r *run) propose(ctx context.Context, proposal *Proposal, before *sources, files map[string]written, accept func(string) bool) error {
 	log, err := events.Read(filepath.Join(r.dir, events.File))
 	if err != nil {
 		return err
 	}
-	now, err := r.untracked(ctx)
+	now, err := r.writable(ctx, r.stage.Inputs)
 	if err != nil {
 		return err
 	}
-	claimed := map[string]bool{}
-	for name, file := range log.Artifacts {
-		r.stage.Artifacts[name] = file
-		claimed[file] = true
-	}
-	for _, file := range slices.Sorted(maps.Keys(now)) {
-		if files[file].Equal(now[file]) || claimed[file] || cas.CheckPath(file) != nil || r.writer(file) != "" {
-			continue
+	// A file that the command line names and that was written is no input.
+	r.stage.Inputs = slices.DeleteFunc(r.stage.Inputs, func(file string) bool {
+		if now[file].time.Equal(files[file].time) {
+			return false
 		}
-		r.addOutput(file)
+		delete(before.inputs, file)
+		return true
+	})
+	maps.Copy(r.stage.Artifacts, log.Artifacts)
+	for _, file := range newOutputs(files, now) {
+		if !r.claimed(file) && cas.CheckPath(file) == nil {
+			r.addOutput(file, now[file].tracked)
+		}
 	}
 	proposal.Text = pipeline.Suggest(*r.stage)
 	if !accept(proposal.Text) {
 		return nil
 	}
-	if err := r.appendLines(pipeline.Name, strings.Split(strings.TrimSuffix("\n"+proposal.Text, "\n"), "\n")); err != nil {
+	lines := strings.Split(strings.TrimSuffix(proposal.Text, "\n"), "\n")
+	if r.Workspace.Exists(r.join(pipeline.Name)) {
+		lines = slices.Insert(lines, 0, "")
+	}
+	if err := r.appendLines(pipeline.Name, lines); err != nil {
 		return err
 	}
 	reopened, err := r.Repository.Project(r.Rel)
@@ -129,11 +135,27 @@ func (r *run) propose(ctx context.Context, proposal *Proposal, before *sources, 
 	return r.lock(ctx, before)
 }
 
-// addOutput takes a written file as metrics if it reads as numbers, else as an artifact.
-func (r *run) addOutput(file string) {
+// claimed reports whether a written path is spoken for: a stage writes it, or
+// this command reads it.
+func (r *run) claimed(file string) bool {
+	s := r.stage
+	for _, known := range slices.Concat(s.Code, s.Inputs, slices.Collect(maps.Values(s.Artifacts))) {
+		if overlap(known, file) {
+			return true
+		}
+	}
+	return r.writer(file) != "" || slices.ContainsFunc(s.Params, func(p pipeline.Source) bool { return p.File == file })
+}
+
+// addOutput takes a written path as metrics if it reads as numbers, else as an
+// artifact, which a file that Git tracks can't be.
+func (r *run) addOutput(file string, tracked bool) {
 	guess := pipeline.Stage{Metrics: []pipeline.Source{{File: file}}}
 	if metrics, err := r.readMetrics(&guess); err == nil && len(metrics) > 0 {
 		r.stage.Metrics = append(r.stage.Metrics, guess.Metrics...)
+		return
+	}
+	if tracked {
 		return
 	}
 	for _, name := range addNames(file) {
@@ -164,6 +186,11 @@ func (p *Project) guessStage(argv []string) *pipeline.Stage {
 				name = path.Base(file)
 			}
 			stage.Code = append(stage.Code, file)
+			for _, module := range p.pythonImports(file) {
+				if !slices.Contains(stage.Code, module) {
+					stage.Code = append(stage.Code, module)
+				}
+			}
 		} else {
 			stage.Inputs = append(stage.Inputs, file)
 		}
@@ -190,11 +217,17 @@ func (p *Project) freeStageName(stem string) string {
 	return free
 }
 
-// shellJoin writes argv as a command line for the shell.
+// shellJoin writes argv as a command line for the shell. A single word is one
+// already: "a && b".
 func shellJoin(argv []string) string {
 	if len(argv) == 1 {
 		return argv[0]
 	}
+	return QuoteArgs(argv)
+}
+
+// QuoteArgs writes argv as one would type it in a shell.
+func QuoteArgs(argv []string) string {
 	words := make([]string, len(argv))
 	for i, a := range argv {
 		words[i] = a
@@ -205,15 +238,31 @@ func shellJoin(argv []string) string {
 	return strings.Join(words, " ")
 }
 
-// untracked returns the files of the experiment that Git does not track, the
-// ignored ones included, with their times of change.
-func (p *Project) untracked(ctx context.Context) (map[string]time.Time, error) {
-	files, err := p.Git.Untracked(ctx, p.Rel)
+// written is a file that a command may have written.
+type written struct {
+	time    time.Time
+	tracked bool
+}
+
+// writable returns the files of the experiment that a command may write and
+// that would be outputs then: those that Git does not track, the ignored ones
+// included, and of those that it tracks the ones that can hold metrics and the
+// named ones.
+func (p *Project) writable(ctx context.Context, named []string) (map[string]written, error) {
+	untracked, err := p.Git.Untracked(ctx, p.Rel)
 	if err != nil {
 		return nil, err
 	}
-	times := make(map[string]time.Time, len(files))
-	for _, file := range files {
+	known, err := p.Git.List(ctx, p.Rel)
+	if err != nil {
+		return nil, err
+	}
+	tracked := slices.DeleteFunc(known, func(file string) bool {
+		isNamed := slices.ContainsFunc(named, func(name string) bool { return p.join(name) == file })
+		return !isNamed && !slices.Contains(valueSuffixes, path.Ext(file)) || slices.Contains(untracked, file)
+	})
+	files := make(map[string]written, len(untracked))
+	for i, file := range slices.Concat(untracked, tracked) {
 		info, err := os.Lstat(p.Workspace.Abs(file))
 		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() || isLeftover(file) {
 			continue
@@ -224,7 +273,43 @@ func (p *Project) untracked(ctx context.Context) (map[string]time.Time, error) {
 		if p.Rel != "" {
 			file = strings.TrimPrefix(file, p.Rel+"/")
 		}
-		times[file] = info.ModTime()
+		files[file] = written{time: info.ModTime(), tracked: i >= len(untracked)}
 	}
-	return times, nil
+	return files, nil
+}
+
+// valueSuffixes are the endings of files that params and metrics are read from.
+var valueSuffixes = []string{".toml", ".yaml", ".yml", ".json"}
+
+// severalFiles is from how many new files on a new folder is one output.
+const severalFiles = 4
+
+// newOutputs returns what the command wrote: files that are new or newer, and a
+// folder for the many files of one in which nothing else lies.
+func newOutputs(before, now map[string]written) []string {
+	var outputs []string
+	count := map[string]int{}
+	old := map[string]bool{}
+	for _, file := range slices.Sorted(maps.Keys(now)) {
+		is, was := now[file], before[file]
+		if is.time.Equal(was.time) || is.tracked {
+			for dir := parent(file); dir != ""; dir = parent(dir) {
+				old[dir] = true
+			}
+		}
+		if is.time.Equal(was.time) {
+			continue
+		}
+		outputs = append(outputs, file)
+		count[parent(file)]++
+	}
+	for i, file := range outputs {
+		for dir := parent(file); dir != ""; dir = parent(dir) {
+			if count[dir] >= severalFiles && !old[dir] {
+				outputs[i] = dir // and on to the outermost one
+			}
+		}
+	}
+	slices.Sort(outputs)
+	return slices.Compact(outputs)
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
@@ -33,6 +34,8 @@ type run struct {
 
 	id, dir string
 	record  *Record
+	// runtime is the command's interpreter; nil where it shows none.
+	runtime *environment.Runtime
 	// made way maps the paths that were cleared to what was there.
 	madeWay map[string]*workspace.Object
 }
@@ -59,8 +62,7 @@ func (r *run) do(ctx context.Context) error {
 		err = r.lock(ctx, before)
 	}
 	if err != nil {
-		r.record.Status = "failed"
-		r.record.Error = err.Error()
+		r.record.fail(err)
 		err = errors.Join(err, r.putBack())
 	}
 	return errors.Join(err, r.writeRecord())
@@ -75,16 +77,18 @@ func newRunID(now time.Time) string {
 
 // begin makes the run's folder with what the command's program may ask for.
 func (r *run) begin(params map[string]lockfile.Value) error {
-	now := time.Now()
-	r.id = newRunID(now)
+	r.id = newRunID(time.Now())
 	r.result.RunID = r.id
 	r.dir = filepath.Join(r.Local.Runs(), r.id)
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return fmt.Errorf("make the run's folder: %w", err)
 	}
-	r.record = &Record{Version: recordVersion, ID: r.id, Stage: r.stage.Name, Experiment: r.Rel,
-		Command: r.stage.Command, Kept: r.opts.Version, Status: "running", Start: now}
-	return writeStageFile(r.dir, r.stage.Name, r.stage.Artifacts, params)
+	if err := writeStageFile(r.dir, r.stage.Name, r.stage.Artifacts, params); err != nil {
+		return err
+	}
+	r.record = r.newRecord(r.id, r.stage.Name, r.stage.Command, r.opts.Version, os.Getpid())
+	r.record.setValues(params, nil)
+	return r.writeRecord()
 }
 
 // stageFile is stage.json: what a program inside a run can learn of its stage.
@@ -190,10 +194,10 @@ func (r *run) execute(ctx context.Context, before *sources) error {
 	}
 	defer log.Close()
 	// The code as it is now: the command may write beside it.
-	r.record.Code = r.describeCode(ctx, r.id)
+	r.record.Git = r.describeGit(ctx, r.id)
 	facts := r.captureInBackground(ctx)
 	p := &process{command: r.stage.Command, dir: r.Dir(), env: r.environ(), streams: r.opts.Streams, log: log}
-	r.record.Start = time.Now()
+	r.record.Started = time.Now()
 	end, err := p.run()
 	r.record.end(end)
 	facts()
@@ -317,46 +321,73 @@ func (r *run) metrics(ctx context.Context, log *events.Log) (map[string]lockfile
 
 // artifacts keeps the declared artifacts and those that the program logged.
 func (r *run) artifacts(ctx context.Context, log *events.Log) (map[string]*lockfile.Artifact, error) {
-	declared := maps.Clone(r.stage.Artifacts)
+	declared := map[string]string{}
+	maps.Copy(declared, r.stage.Artifacts)
 	for name, file := range log.Artifacts {
 		if old, ok := declared[name]; ok && old != file {
 			return nil, fmt.Errorf("artifact %q is %s in %s and %s as logged", name, old, pipeline.Name, file)
-		}
-		if err := cas.CheckPath(file); err != nil {
-			return nil, fmt.Errorf("logged artifact %q: %w", name, err)
 		}
 		declared[name] = file
 	}
 	kept := map[string]*lockfile.Artifact{}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		file := declared[name]
-		o, err := r.Workspace.Keep(ctx, r.Store, r.join(file))
+		art, err := r.keepArtifact(ctx, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, &NotWrittenError{Stage: r.stage.Name, Kind: "artifact", Path: file}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("keep artifact %q: %w", name, err)
 		}
-		kept[name] = &lockfile.Artifact{Path: file, Hash: o.Digest, Size: o.Size, Files: o.Files(),
-			Folder: o.Folder, Executable: o.Executable && !o.Folder}
+		kept[name] = art
 	}
 	return kept, nil
 }
 
+// keepArtifact stores a file or folder of the experiment.
+func (p *Project) keepArtifact(ctx context.Context, file string) (*lockfile.Artifact, error) {
+	if err := cas.CheckPath(file); err != nil {
+		return nil, err
+	}
+	o, err := p.Workspace.Keep(ctx, p.Store, p.join(file))
+	if err != nil {
+		return nil, err
+	}
+	return &lockfile.Artifact{Path: file, Hash: o.Digest, Size: o.Size, Files: o.Files(),
+		Folder: o.Folder, Executable: o.Executable && !o.Folder}, nil
+}
+
 // environment describes what the stage ran in, as far as it is known: what the
-// program itself reported, else what its interpreter has installed.
+// program itself says that it imported, else what its interpreter has installed.
 func (r *run) environment(ctx context.Context, log *events.Log) (*lockfile.Environment, error) {
 	env, err := r.environmentFiles(ctx)
 	if err != nil {
 		return nil, err
 	}
-	used := r.usedEnvironment(ctx, log)
-	if used == nil {
-		return env, nil
+	if r.runtime != nil {
+		env.Runtime = r.runtime.String()
+		if env.Packages, err = r.keepPackages(ctx, r.runtime.Packages); err != nil {
+			return nil, err
+		}
 	}
-	env.Runtime = used.Runtime
-	env.Packages, err = r.keepBytes(ctx, environment.FormatPackages(used.Packages))
-	return env, err
+	if e := log.Environment; e != nil {
+		env.Runtime = strings.Join(e.Runtimes, ", ")
+		if env.Packages, err = r.keepPackages(ctx, environment.PackagesOf(e.Packages)); err != nil {
+			return nil, err
+		}
+		r.record.Imported = env.Packages
+	}
+	if r.before != nil && r.before.Environment != nil {
+		if changes := r.compareEnvironments(ctx, r.before.Environment, env); len(changes) > 0 {
+			r.result.Warnings = append(r.result.Warnings, fmt.Sprintf(
+				"stage %s ran in another environment than the last time: %s", r.stage.Name, joinChanges(changes)))
+		}
+	}
+	return env, nil
+}
+
+func (p *Project) keepPackages(ctx context.Context, packages []environment.Package) (cas.Digest, error) {
+	return p.keepBytes(ctx, environment.FormatPackages(packages))
 }
 
 func (p *Project) keepBytes(ctx context.Context, b []byte) (cas.Digest, error) {
@@ -383,14 +414,17 @@ func (r *run) writeBlock(ctx context.Context, block *lockfile.Stage) error {
 	}
 	next := lockfile.New()
 	next.Stages[r.stage.Name] = block
+	if err := writeAtomic(filepath.Join(r.dir, lockfile.Name), r.dir, next.Marshal(), 0o600); err != nil {
+		return fmt.Errorf("keep the block of the run: %w", err)
+	}
 	if err := r.writeLock(lock, items(r.Rel, next)); err != nil {
 		return err
 	}
 	r.result.Ran = true
 	r.result.Changes = lockfile.Diff(old, next)
 	r.result.Metrics = block.Metrics
-	r.record.Status, r.record.Result = "locked", block.Result
-	r.record.Params, r.record.Metrics = jsonValues(block.AllParams()), jsonValues(block.Metrics)
+	r.record.Status, r.record.Result = statusLocked, block.Result
+	r.record.setValues(block.AllParams(), block.Metrics)
 	return nil
 }
 

@@ -8,14 +8,15 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // Streams are what a command reads and where its output goes as it comes.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
+	// Terminal tells that In is a terminal: an interrupt that is typed there
+	// reaches the command as well.
+	Terminal bool
 }
 
 // pipeGrace is how long output is still awaited once the command has ended but
@@ -64,17 +65,17 @@ func (p *process) run() (exit, error) {
 			return exit{state: cmd.ProcessState, interrupted: interrupts > 0}, realError(err)
 		case sig := <-signals:
 			interrupts++
-			pass(cmd.Process, sig, interrupts)
+			p.pass(cmd.Process, sig, interrupts)
 		}
 	}
 }
 
 // pass hands a signal on to the command.
-func pass(to *os.Process, sig os.Signal, count int) {
+func (p *process) pass(to *os.Process, sig os.Signal, count int) {
 	switch {
 	case count > 1:
 		_ = to.Kill()
-	case sig == os.Interrupt && term.IsTerminal(int(os.Stdin.Fd())):
+	case sig == os.Interrupt && p.streams.Terminal:
 		// The terminal gave it to the command as well.
 	default:
 		_ = to.Signal(sig)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,8 +28,7 @@ type OpenRun struct {
 
 // BeginRun opens a run for a program that is running already as argv.
 func (p *Project) BeginRun(ctx context.Context, argv []string, version string) (*OpenRun, error) {
-	now := time.Now()
-	o := &OpenRun{ID: newRunID(now), Experiment: p.Dir(), Artifacts: map[string]string{}, Params: map[string]lockfile.Value{}}
+	o := &OpenRun{ID: newRunID(time.Now()), Experiment: p.Dir(), Artifacts: map[string]string{}, Params: map[string]lockfile.Value{}}
 	o.Dir = filepath.Join(p.Local.Runs(), o.ID)
 	for _, stage := range p.Experiment.Stages {
 		for name, file := range stage.Artifacts {
@@ -45,9 +45,9 @@ func (p *Project) BeginRun(ctx context.Context, argv []string, version string) (
 	if err := writeStageFile(o.Dir, "", o.Artifacts, o.Params); err != nil {
 		return nil, err
 	}
-	record := &Record{Version: recordVersion, ID: o.ID, Experiment: p.Rel, Command: strings.Join(argv, " "),
-		Kept: version, Status: "running", Start: now}
-	record.Code = p.describeCode(ctx, o.ID)
+	// The program that called this ends the run, or is killed.
+	record := p.newRecord(o.ID, "", shellJoin(argv), version, os.Getppid())
+	record.Git = p.describeGit(ctx, o.ID)
 	record.Machine = environment.Capture(ctx, environment.Place{Dir: p.Dir(), Env: os.Environ()})
 	return o, record.write(o.Dir)
 }
@@ -67,25 +67,37 @@ func (p *Project) EndRun(ctx context.Context, id string, exit int) error {
 	if err != nil {
 		return fmt.Errorf("run %q: %w", id, err)
 	}
-	record.End, record.Exit, record.Status = time.Now(), exit, "finished"
+	record.Finished, record.Exit, record.Status = time.Now(), &Exit{Code: exit}, statusFinished
 	if exit != 0 {
-		record.Status = "failed"
+		record.Status = statusFailed
 	}
-	record.Params = jsonValues(log.Params)
 	metrics := map[string]lockfile.Value{}
 	for name := range log.Metrics {
 		metrics[name], _ = log.Last(name)
 	}
-	record.Metrics = jsonValues(metrics)
-	var failed error
-	for name, file := range log.Artifacts {
-		full, err := p.resolve(file)
-		if err == nil {
-			_, err = p.Workspace.Keep(ctx, p.Store, full)
-		}
-		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("keep artifact %q of run %s: %w", name, id, err))
-		}
+	record.setValues(log.Params, metrics)
+	if e := log.Environment; e != nil {
+		record.Imported, err = p.keepPackages(ctx, environment.PackagesOf(e.Packages))
 	}
-	return errors.Join(failed, record.write(dir))
+	err = errors.Join(err, p.keepLogged(ctx, dir, log.Artifacts))
+	return errors.Join(err, record.write(dir))
+}
+
+// keepLogged stores the artifacts of a run and names them in a lock of its own
+// in the run's folder.
+func (p *Project) keepLogged(ctx context.Context, dir string, artifacts map[string]string) error {
+	if len(artifacts) == 0 {
+		return nil
+	}
+	var failed error
+	lock := lockfile.New()
+	for _, name := range slices.Sorted(maps.Keys(artifacts)) {
+		art, err := p.keepArtifact(ctx, artifacts[name])
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("keep artifact %q: %w", name, err))
+			continue
+		}
+		lock.Artifacts[name] = art
+	}
+	return errors.Join(failed, writeAtomic(filepath.Join(dir, lockfile.Name), dir, lock.Marshal(), 0o600))
 }

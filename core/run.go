@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/core/values"
 	"github.com/kept-dev/kept/lockfile"
@@ -159,7 +160,29 @@ func (p *Project) staleness(ctx context.Context, stage *pipeline.Stage, block *l
 			}
 		}
 	}
-	return pipeline.Stale(stage, block, facts), restored, nil
+	return p.namePackages(ctx, pipeline.Stale(stage, block, facts)), restored, nil
+}
+
+// namePackages puts the packages that differ in the place of their lists' digests.
+func (p *Project) namePackages(ctx context.Context, reasons []pipeline.Reason) []pipeline.Reason {
+	var named []pipeline.Reason
+	for _, r := range reasons {
+		old, oldErr := cas.ParseDigest(r.Old)
+		new, newErr := cas.ParseDigest(r.New)
+		if r.Kind != pipeline.KindEnvironment || r.Name != "packages" || oldErr != nil || newErr != nil {
+			named = append(named, r)
+			continue
+		}
+		packages, err := p.comparePackages(ctx, old, new)
+		if err != nil || len(packages) == 0 {
+			named = append(named, r)
+			continue
+		}
+		for _, c := range packages {
+			named = append(named, pipeline.Reason{Kind: r.Kind, Name: c.Name, Old: c.Old, New: c.New})
+		}
+	}
+	return named
 }
 
 // setParams writes assignments into the params files of the stages.

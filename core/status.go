@@ -66,8 +66,8 @@ type ArtifactStatus struct {
 }
 
 // Status compares the working tree with kept.toml and kept.lock. It changes
-// nothing and starts no program unless a stage's code is a folder or a pattern,
-// or its environment is strict.
+// nothing, and starts no program but Git: of a strict environment it sees the
+// platform and the requirement files, the rest is for Run to find out.
 func (p *Project) Status(ctx context.Context) (*Status, error) {
 	lock, err := p.Lock()
 	if err != nil {
@@ -140,7 +140,7 @@ func (p *Project) stageStatus(ctx context.Context, stage *pipeline.Stage, block 
 			facts.Artifacts[name] = found[stage.Name+"\x00"+name]
 		}
 		if stage.Environment == pipeline.Strict {
-			if facts.Environment, err = p.environmentNow(ctx, stage, block); err != nil {
+			if facts.Environment, err = p.environmentHere(ctx, block); err != nil {
 				return nil, err
 			}
 		}

@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -11,32 +12,11 @@ import (
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/environment"
-	"github.com/kept-dev/kept/core/events"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/lockfile"
 )
 
 func newReader(b []byte) io.Reader { return bytes.NewReader(b) }
-
-// used is the runtime of a stage and the packages that it used.
-type used struct {
-	Runtime  string
-	Packages []environment.Package
-}
-
-// usedEnvironment prefers what the program said it imported to what its
-// interpreter has installed. It returns nil where neither is known.
-func (r *run) usedEnvironment(ctx context.Context, log *events.Log) *used {
-	runtime := r.interpreter(ctx, r.stage)
-	r.record.Runtime = runtime
-	if e := log.Environment; e != nil {
-		return &used{Runtime: strings.Join(e.Runtimes, ", "), Packages: environment.PackagesOf(e.Packages)}
-	}
-	if runtime == nil {
-		return nil
-	}
-	return &used{Runtime: runtime.String(), Packages: runtime.Packages}
-}
 
 // interpreter asks the interpreter that a stage's command names.
 func (p *Project) interpreter(ctx context.Context, stage *pipeline.Stage) *environment.Runtime {
@@ -48,21 +28,18 @@ func (p *Project) interpreter(ctx context.Context, stage *pipeline.Stage) *envir
 }
 
 // environmentNow describes the environment as it is now in the terms of the
-// block: of its packages, the versions that are installed now.
+// block: of its packages, the versions that are installed now. It asks the
+// interpreter that the command names.
 func (p *Project) environmentNow(ctx context.Context, stage *pipeline.Stage, block *lockfile.Stage) (*lockfile.Environment, error) {
-	now, err := p.environmentFiles(ctx)
-	if err != nil {
-		return nil, err
+	now, err := p.environmentHere(ctx, block)
+	if err != nil || block.Environment == nil {
+		return now, err
 	}
 	runtime := p.interpreter(ctx, stage)
-	if runtime == nil || block.Environment == nil {
-		if block.Environment != nil {
-			now.Runtime, now.Packages = block.Environment.Runtime, block.Environment.Packages
-		}
+	if runtime == nil {
 		return now, nil
 	}
 	now.Runtime = runtime.String()
-	now.Packages = block.Environment.Packages
 	if now.Packages.IsZero() {
 		return now, nil
 	}
@@ -70,8 +47,50 @@ func (p *Project) environmentNow(ctx context.Context, stage *pipeline.Stage, blo
 	if err != nil {
 		return nil, err
 	}
-	now.Packages, err = p.keepBytes(ctx, environment.FormatPackages(versionsNow(old, runtime.Packages)))
+	now.Packages, err = p.keepPackages(ctx, versionsNow(old, runtime.Packages))
 	return now, err
+}
+
+// environmentHere is environmentNow as far as it shows without starting a
+// program that the repository names: the platform and the requirement files.
+// The rest is as the block has it.
+func (p *Project) environmentHere(ctx context.Context, block *lockfile.Stage) (*lockfile.Environment, error) {
+	here, err := p.environmentFiles(ctx)
+	if err == nil && block.Environment != nil {
+		here.Runtime, here.Packages = block.Environment.Runtime, block.Environment.Packages
+	}
+	return here, err
+}
+
+// compareEnvironments names what differs between two environments, packages by
+// their names where the store has both lists.
+func (p *Project) compareEnvironments(ctx context.Context, old, new *lockfile.Environment) []environment.Change {
+	var changes []environment.Change
+	for _, c := range environment.Compare(old, new) {
+		packages, err := p.comparePackages(ctx, old.Packages, new.Packages)
+		if c.Name != "packages" || err != nil {
+			changes = append(changes, c)
+			continue
+		}
+		for _, c := range packages {
+			changes = append(changes, environment.Change(c))
+		}
+	}
+	return changes
+}
+
+// joinChanges writes changes for people: values, and of files only that they changed.
+func joinChanges(changes []environment.Change) string {
+	const most = 5
+	var parts []string
+	for i, c := range changes {
+		if i == most && len(changes) > most+1 {
+			parts = append(parts, fmt.Sprintf("and %d more", len(changes)-most))
+			break
+		}
+		parts = append(parts, c.String())
+	}
+	return strings.Join(parts, ", ")
 }
 
 // environmentFiles describes the platform and the requirement files.

@@ -24,13 +24,16 @@ const (
 	Verified     Verdict = "ok"
 	Mismatch     Verdict = "mismatch"
 	Inconclusive Verdict = "missing"
+	// Differs is evidence and no failure: the environment is another than the
+	// one in which the stage ran.
+	Differs Verdict = "differs"
 )
 
 // Check is one comparison of the lock with what is there.
 type Check struct {
 	// Stage is empty for data kept without a stage.
 	Stage string
-	// Kind is artifact, code, input, params, metrics, object.
+	// Kind is artifact, object, stage, command, code, input, param, metric, metrics or environment.
 	Kind string
 	// Name is a path, a key or a digest.
 	Name    string
@@ -140,6 +143,9 @@ func (v *verifier) block(ctx context.Context, block *lockfile.Stage) error {
 		v.add("stage", v.stage, Mismatch, "the lock has a stage that "+pipeline.Name+" does not")
 		return nil
 	}
+	if err := v.environment(ctx, block); err != nil {
+		return err
+	}
 	if stage.Command != block.Command {
 		v.add("command", v.stage, Mismatch, fmt.Sprintf("is %q, the lock says %q", stage.Command, block.Command))
 	}
@@ -165,6 +171,22 @@ func (v *verifier) block(ctx context.Context, block *lockfile.Stage) error {
 		return err
 	}
 	v.values("metric", metrics, block.Metrics)
+	return nil
+}
+
+// environment says what differs where the stage would run now, as far as that
+// shows without starting its interpreter.
+func (v *verifier) environment(ctx context.Context, block *lockfile.Stage) error {
+	if block.Environment == nil {
+		return nil
+	}
+	here, err := v.environmentHere(ctx, block)
+	if err != nil {
+		return err
+	}
+	for _, c := range v.compareEnvironments(ctx, block.Environment, here) {
+		v.add("environment", c.Name, Differs, c.Detail())
+	}
 	return nil
 }
 

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -53,6 +53,12 @@ commit brings its artifacts back.`,
 	root.SetHelpCommandGroupID("Set up")
 	root.SetCompletionCommandGroupID("Set up")
 	root.AddCommand(newCat(u), newPath(u), newRecord(u), newHook(u), newMergeDriver())
+	root.InitDefaultCompletionCmd()
+	for _, group := range root.Commands() {
+		if group.HasSubCommands() && !group.Runnable() {
+			group.RunE = runGroup
+		}
+	}
 	return root
 }
 
@@ -63,6 +69,15 @@ func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
 		c.GroupID = title
 	}
 	root.AddCommand(commands...)
+}
+
+// runGroup is a command that only has subcommands: cobra would take a word that
+// is none of them for a call for help.
+func runGroup(cmd *cobra.Command, words []string) error {
+	if len(words) == 0 {
+		return cmd.Help()
+	}
+	return &usageError{err: fmt.Errorf("unknown command %q", words[0]), command: cmd.CommandPath()}
 }
 
 // usageError is a command line that makes no sense.
@@ -83,10 +98,4 @@ func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// firstLine returns s up to its first line break.
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }

@@ -66,7 +66,7 @@ func (f *runFlags) options(u *ui) core.RunOptions {
 		Set:     f.set,
 		Version: version,
 		Binary:  binary,
-		Streams: core.Streams{In: os.Stdin, Out: u.out, Err: u.err},
+		Streams: core.Streams{In: os.Stdin, Out: u.out, Err: u.err, Terminal: term.IsTerminal(int(os.Stdin.Fd()))},
 	}
 }
 
@@ -74,6 +74,9 @@ func runStages(cmd *cobra.Command, u *ui, f *runFlags, stages []string) error {
 	return eachProject(cmd.Context(), f.all, func(p *core.Project) error {
 		if len(p.Experiment.Stages) == 0 {
 			return &pipeline.UnknownStageError{Name: strings.Join(stages, " ")}
+		}
+		if f.all && p.Rel != "" {
+			u.say("%s", u.paint(bold, clean(p.Rel)+"/"))
 		}
 		meter := u.watch(p.Repository, "reading")
 		opts := f.options(u)
@@ -116,13 +119,13 @@ func (u *ui) sayResult(repo *core.Repository, r *core.StageResult, dryRun bool) 
 	switch {
 	case dryRun && len(r.Reasons) > 0:
 		u.say("%s would run: %s", name, clean(reasonText(r.Reasons)))
+	case r.Ran:
+		u.sayRan(name, r)
 	case len(r.Reasons) == 0:
 		u.say("%s up to date", name)
 		if len(r.Restored) > 0 {
 			u.say("  restored %s", clean(strings.Join(r.Restored, ", ")))
 		}
-	case r.Ran:
-		u.sayRan(name, r)
 	}
 	for _, s := range r.Saved {
 		u.saySaved(repo, s)
@@ -178,7 +181,7 @@ func runCommand(cmd *cobra.Command, u *ui, f *runFlags, argv []string) error {
 		return nil
 	}
 	u.say("recorded as run %s; not locked", proposal.Result.RunID)
-	u.say("%s kept run --write -- %s", u.paint(yellow, "hint:"), clean(strings.Join(argv, " ")))
+	u.say("%s kept run --write -- %s", u.paint(yellow, "hint:"), clean(core.QuoteArgs(argv)))
 	return nil
 }
 

@@ -12,7 +12,8 @@ func newVerify(u *ui) *cobra.Command {
 		Use:   "verify",
 		Short: "Check kept.lock against the artifacts, the code and the store",
 		Long: `Verify reads every byte that kept.lock names, in the working tree and in the
-store, and compares it. It runs nothing.`,
+store, and compares it. It runs nothing. That the platform or a requirements
+file is another than the stage ran with is told and is no failure.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var checks []core.Check
@@ -42,7 +43,8 @@ store, and compares it. It runs nothing.`,
 	return addExits(cmd, "1 something differs", "2 wrong usage or configuration", "3 something is missing")
 }
 
-// verdict is the exit of a verification: a mismatch outweighs what is missing.
+// verdict is the exit of a verification: a mismatch outweighs what is missing,
+// and another environment is no failure.
 func verdict(checks []core.Check) error {
 	var err error
 	for _, c := range checks {
@@ -65,7 +67,7 @@ func (u *ui) printChecks(checks []core.Check) {
 			continue
 		}
 		color := red
-		if c.Verdict == core.Inconclusive {
+		if c.Verdict != core.Mismatch {
 			color = yellow
 		}
 		rows = append(rows, []string{string(c.Verdict) + ":", clean(c.Stage), c.Kind, clean(c.Name), clean(c.Detail)})
@@ -78,6 +80,9 @@ func (u *ui) printChecks(checks []core.Check) {
 	}
 	if n := counts[core.Inconclusive]; n > 0 {
 		u.printf(", %s", u.paint(yellow, plural(n, "thing")+" missing"))
+	}
+	if n := counts[core.Differs]; n > 0 {
+		u.printf(", %s in the environment", u.paint(yellow, plural(n, "difference")))
 	}
 	u.printf("\n")
 }
