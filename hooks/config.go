@@ -62,11 +62,11 @@ func (in *Installer) configStatus(ctx context.Context, version git.Version) (map
 		}
 		command := commands[len(commands)-1]
 		status := Status{Event: event, Place: InConfig, Path: configName(event) + ".command", Runs: true}
-		if m := commandHead.FindStringSubmatch(command); m != nil {
+		if m := commandHead().FindStringSubmatch(command); m != nil {
 			status.Version, _ = strconv.Atoi(m[1])
 		}
 		binary := ""
-		if m := keptSetting.FindStringSubmatch(command); m != nil {
+		if m := keptSetting().FindStringSubmatch(command); m != nil {
 			binary = unquote(m[1])
 		}
 		switch off, err := in.disabled(ctx, event); {

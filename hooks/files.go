@@ -8,11 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // madeFolder is the setting that remembers that Install made the hooks folder.
@@ -336,13 +336,13 @@ func isLFS(content string) bool {
 	return calls == 1
 }
 
-var shebang = regexp.MustCompile(`\A#!\s*(?:\S*/env\s+(?:-S\s+)?)?(?:\S*/)?(?:ba|da|a|z|k|mk)?sh(?:\s|\z)`)
+var shebang = lazy.Regexp(`\A#!\s*(?:\S*/env\s+(?:-S\s+)?)?(?:\S*/)?(?:ba|da|a|z|k|mk)?sh(?:\s|\z)`)
 
 // isShell reports whether a file is one into which a line of shell can go. Git
 // runs a text without a "#!" by the shell as well.
 func isShell(content string) bool {
 	if strings.HasPrefix(content, "#!") {
-		return shebang.MatchString(content)
+		return shebang().MatchString(content)
 	}
 	return !strings.ContainsRune(content, 0) && !strings.HasPrefix(content, "\uFEFF")
 }

@@ -3,9 +3,10 @@ package hooks
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // textVersion is the version of the texts below. A change of any text raises it,
@@ -127,10 +128,10 @@ func unquote(word string) string {
 }
 
 var (
-	markedHead  = regexp.MustCompile(`\A#![^\n]*\n` + marker + `(\d+): ([a-z-]+)\n`)
-	markedLine  = regexp.MustCompile(`\S.*` + marker + `(\d+): ([a-z-]+)(` + madeByKept + `)?\r?\z`)
-	keptSetting = regexp.MustCompile(`(?m)\bkept_?=('(?:[^'\n]|'\\'')*')`)
-	commandHead = regexp.MustCompile(`\A: kept hook (\d+); `)
+	markedHead  = lazy.Regexp(`\A#![^\n]*\n` + marker + `(\d+): ([a-z-]+)\n`)
+	markedLine  = lazy.Regexp(`\S.*` + marker + `(\d+): ([a-z-]+)(` + madeByKept + `)?\r?\z`)
+	keptSetting = lazy.Regexp(`(?m)\bkept_?=('(?:[^'\n]|'\\'')*')`)
+	commandHead = lazy.Regexp(`\A: kept hook (\d+); `)
 )
 
 // ours is our text in a hook file.
@@ -148,11 +149,11 @@ type ours struct {
 
 // findOurs looks for our text for event in the content of a hook file.
 func findOurs(event Event, content string) (ours, bool) {
-	if m := markedHead.FindStringSubmatch(content); m != nil && m[2] == string(event) {
+	if m := markedHead().FindStringSubmatch(content); m != nil && m[2] == string(event) {
 		version, _ := strconv.Atoi(m[1])
 		o := ours{version: version, whole: true}
 		quoted := ""
-		if path := keptSetting.FindStringSubmatch(content); path != nil {
+		if path := keptSetting().FindStringSubmatch(content); path != nil {
 			quoted = path[1]
 			o.binary = unquote(quoted)
 		}
@@ -163,7 +164,7 @@ func findOurs(event Event, content string) (ours, bool) {
 		if m := matchLine(event, line); m != nil {
 			version, _ := strconv.Atoi(m[1])
 			o := ours{version: version, made: m[3] != ""}
-			if path := keptSetting.FindStringSubmatch(line); path != nil {
+			if path := keptSetting().FindStringSubmatch(line); path != nil {
 				o.binary = unquote(path[1])
 			}
 			return o, true
@@ -173,7 +174,7 @@ func findOurs(event Event, content string) (ours, bool) {
 }
 
 func matchLine(event Event, line string) []string {
-	m := markedLine.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+	m := markedLine().FindStringSubmatch(strings.TrimSuffix(line, "\n"))
 	if m == nil || m[2] != string(event) {
 		return nil
 	}

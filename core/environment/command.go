@@ -6,10 +6,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // call is how a command starts its interpreter.
@@ -22,10 +23,10 @@ type call struct {
 }
 
 // interpreterName matches the base names of Python interpreters.
-var interpreterName = regexp.MustCompile(`^(python|pypy)([0-9]+(\.[0-9]+)*)?t?(\.exe)?$`)
+var interpreterName = lazy.Regexp(`^(python|pypy)([0-9]+(\.[0-9]+)*)?t?(\.exe)?$`)
 
 // assignment matches the unquoted start of a NAME=value word.
-var assignment = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+var assignment = lazy.Regexp(`^[A-Za-z_][A-Za-z0-9_]*=`)
 
 // findCall finds the interpreter of a shell command line. It reports false
 // where there is none, where finding it would take a shell, and where the line
@@ -171,7 +172,7 @@ func (l *commandLine) change(words []token) (changed, known bool) {
 	}
 	name, args := words[0].text, words[1:]
 	switch {
-	case assignment.MatchString(name):
+	case assignment().MatchString(name):
 		// Without a command it sets a variable of the shell, which reaches
 		// programs only if it was exported before.
 		return true, false
@@ -183,7 +184,7 @@ func (l *commandLine) change(words []token) (changed, known bool) {
 		return true, true
 	case name == "export":
 		for _, w := range args {
-			if !assignment.MatchString(w.text) {
+			if !assignment().MatchString(w.text) {
 				return true, false
 			}
 			l.env = setVariable(l.env, w.text)
@@ -242,7 +243,7 @@ func (l *commandLine) interpreter(words []token) (c call, isScript, known bool) 
 			return call{}, false, false
 		}
 		name := baseName(words[0].text)
-		if interpreterName.MatchString(name) {
+		if interpreterName().MatchString(name) {
 			c.argv = append(append(c.argv, words[0].text), isolation(words[1:])...)
 			return c, false, true
 		}
@@ -263,7 +264,7 @@ func (l *commandLine) interpreter(words []token) (c call, isScript, known bool) 
 }
 
 func isAssignment(w token) bool {
-	name := assignment.FindString(w.text)
+	name := assignment().FindString(w.text)
 	return name != "" && w.bare >= len(name)
 }
 
@@ -310,7 +311,7 @@ func (c call) script(name string) call {
 	if len(argv) > 1 && baseName(argv[0]) == "env" {
 		argv = argv[1:]
 	}
-	if !interpreterName.MatchString(baseName(argv[0])) {
+	if !interpreterName().MatchString(baseName(argv[0])) {
 		return call{}
 	}
 	flags := make([]token, 0, len(argv))

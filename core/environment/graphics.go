@@ -6,11 +6,12 @@ import (
 	"encoding/json"
 	"maps"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // captureGraphics asks the vendors' tools on the command's PATH; nil where there are none.
@@ -29,7 +30,7 @@ func captureGraphics(ctx context.Context, place Place) *Graphics {
 // know one of them answers nothing, so the newer ones can be left out.
 var nvidiaFields = []string{"index", "name", "uuid", "driver_version", "memory.total", "mig.mode.current", "ecc.mode.current", "compute_cap"}
 
-var cudaVersion = regexp.MustCompile(`CUDA Version\s*: ([0-9.]+)`)
+var cudaVersion = lazy.Regexp(`CUDA Version\s*: ([0-9.]+)`)
 
 func nvidiaGraphics(ctx context.Context, smi string) *Graphics {
 	query := func(fields []string) []byte {
@@ -39,7 +40,7 @@ func nvidiaGraphics(ctx context.Context, smi string) *Graphics {
 	var cuda string
 	var table sync.WaitGroup
 	table.Go(func() {
-		if found := cudaVersion.FindSubmatch(output(ctx, smi)); found != nil {
+		if found := cudaVersion().FindSubmatch(output(ctx, smi)); found != nil {
 			cuda = string(found[1])
 		}
 	})

@@ -1,16 +1,17 @@
 package environment
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // darwinFlags are the features by which libraries choose kernels on Intel; the
 // model of an Apple processor says as much.
-var darwinFlags = regexp.MustCompile(`^(sse|ssse|avx|fma|f16c|bmi|aes|popcnt)`)
+var darwinFlags = lazy.Regexp(`^(sse|ssse|avx|fma|f16c|bmi|aes|popcnt)`)
 
 func (m *Machine) captureSystem(place Place) {
 	m.System.Kernel, _ = unix.Sysctl("kern.osrelease")
@@ -21,7 +22,7 @@ func (m *Machine) captureSystem(place Place) {
 	for _, name := range []string{"machdep.cpu.features", "machdep.cpu.leaf7_features"} {
 		features, _ := unix.Sysctl(name)
 		for _, flag := range strings.Fields(strings.ToLower(features)) {
-			if darwinFlags.MatchString(flag) {
+			if darwinFlags().MatchString(flag) {
 				m.CPU.Flags = append(m.CPU.Flags, flag)
 			}
 		}

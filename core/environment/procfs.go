@@ -6,10 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // The files below are those of proc(5), sysfs and os-release(5). They are read
@@ -78,14 +79,14 @@ func distribution(root fs.FS) string {
 	return ""
 }
 
-var glibcVersion = regexp.MustCompile(`GNU C Library .{0,80}release version ([0-9]+\.[0-9]+)`)
+var glibcVersion = lazy.Regexp(`GNU C Library .{0,80}release version ([0-9]+\.[0-9]+)`)
 
 // libc looks for the C library of the system by the names that the loaders use.
 func libc(root fs.FS) string {
 	for _, pattern := range []string{"lib/*-linux-gnu*/libc.so.6", "usr/lib/*-linux-gnu*/libc.so.6", "lib64/libc.so.6", "usr/lib/libc.so.6"} {
 		names, _ := fs.Glob(root, pattern)
 		for _, name := range names {
-			if found := glibcVersion.FindSubmatch(banner(root, name)); found != nil {
+			if found := glibcVersion().FindSubmatch(banner(root, name)); found != nil {
 				return "glibc " + string(found[1])
 			}
 		}
@@ -116,7 +117,7 @@ func banner(root fs.FS, name string) []byte {
 
 // vectorFlags matches the instruction sets by which libraries choose kernels,
 // on x86 and on ARM.
-var vectorFlags = regexp.MustCompile(`^(sse|ssse|avx|amx|fma|f16c|bmi|aes|popcnt|asimd|neon|sve|sme($|[0-9_])|bf16|i8mm|fphp|atomics)`)
+var vectorFlags = lazy.Regexp(`^(sse|ssse|avx|amx|fma|f16c|bmi|aes|popcnt|asimd|neon|sve|sme($|[0-9_])|bf16|i8mm|fphp|atomics)`)
 
 func (c *CPU) read(root fs.FS) {
 	c.readInfo(root)
@@ -151,7 +152,7 @@ func (c *CPU) readInfo(root fs.FS) {
 			c.Model = strings.TrimSpace(c.Model + " " + strings.TrimSpace(value))
 		case "flags", "Features":
 			for _, flag := range strings.Fields(value) {
-				if vectorFlags.MatchString(flag) {
+				if vectorFlags().MatchString(flag) {
 					c.Flags = append(c.Flags, flag)
 				}
 			}
@@ -223,7 +224,7 @@ func cpuShare(root fs.FS, folder, file string) float64 {
 }
 
 // containerID matches the identifiers of containers in paths of control groups and mounts.
-var containerID = regexp.MustCompile(`(docker|containers|libpod|containerd|crio|kubepods)[^ ]*?[/-]([0-9a-f]{64})\b`)
+var containerID = lazy.Regexp(`(docker|containers|libpod|containerd|crio|kubepods)[^ ]*?[/-]([0-9a-f]{64})\b`)
 
 // container looks for the traces that container engines leave in files. known
 // is what the environment told.
@@ -258,7 +259,7 @@ func container(root fs.FS, known *Container) *Container {
 		if _, err := fs.Stat(root, ".dockerenv"); file == "proc/self/mountinfo" && err != nil && c.Engine == "" {
 			continue
 		}
-		if found := containerID.FindStringSubmatch(text(root, file)); found != nil && c.ID == "" {
+		if found := containerID().FindStringSubmatch(text(root, file)); found != nil && c.ID == "" {
 			if strings.Contains(found[0], "kubepods") {
 				name("kubernetes")
 			}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // flags says which flags of a program take a value in the next word. A flag
@@ -16,7 +18,7 @@ type flags struct {
 	alone  []string
 	valued []string
 	// attached matches flags that carry their value, such as -oL.
-	attached *regexp.Regexp
+	attached func() *regexp.Regexp
 	// operands is the number of words between the flags and the command.
 	operands int
 }
@@ -31,7 +33,7 @@ func (f flags) skip(words []token) ([]token, bool) {
 		case flag == "--":
 			return f.skipOperands(words)
 		case hasValue && slices.Contains(f.valued, name), slices.Contains(f.alone, flag):
-		case f.attached != nil && f.attached.MatchString(flag):
+		case f.attached != nil && f.attached().MatchString(flag):
 		case slices.Contains(f.valued, flag) && len(words) > 0:
 			words = words[1:]
 		default:
@@ -53,13 +55,13 @@ func (f flags) skipOperands(words []token) ([]token, bool) {
 // must neither write their output files nor wait for their resources.
 var wrappers = map[string]flags{
 	"time":       {alone: []string{"-p", "-v", "-l", "-a"}, valued: []string{"-o", "-f", "--output", "--format"}},
-	"nice":       {valued: []string{"-n", "--adjustment"}, attached: regexp.MustCompile(`^-n?-?[0-9]+$`)},
-	"ionice":     {alone: []string{"-t"}, valued: []string{"-c", "-n", "--class", "--classdata"}, attached: regexp.MustCompile(`^-[cn][0-9]$`)},
+	"nice":       {valued: []string{"-n", "--adjustment"}, attached: lazy.Regexp(`^-n?-?[0-9]+$`)},
+	"ionice":     {alone: []string{"-t"}, valued: []string{"-c", "-n", "--class", "--classdata"}, attached: lazy.Regexp(`^-[cn][0-9]$`)},
 	"nohup":      {},
 	"exec":       {},
 	"command":    {},
 	"setsid":     {alone: []string{"-w", "--wait", "-f", "--fork"}},
-	"stdbuf":     {valued: []string{"-i", "-o", "-e", "--input", "--output", "--error"}, attached: regexp.MustCompile(`^-[ioe][0L]$`)},
+	"stdbuf":     {valued: []string{"-i", "-o", "-e", "--input", "--output", "--error"}, attached: lazy.Regexp(`^-[ioe][0L]$`)},
 	"timeout":    {alone: []string{"--foreground", "--preserve-status", "-v", "--verbose"}, valued: []string{"-k", "-s", "--kill-after", "--signal"}, operands: 1},
 	"taskset":    {alone: []string{"-c", "--cpu-list", "-a"}, operands: 1},
 	"numactl":    {alone: []string{"-l", "--localalloc"}, valued: []string{"-N", "-m", "-C", "-i", "-p", "--cpunodebind", "--membind", "--physcpubind", "--interleave", "--preferred"}},
@@ -123,7 +125,7 @@ func (c *call) readRunner(r runner, words []token) ([]token, bool) {
 		}
 		c.argv = append(c.argv, w.text)
 	}
-	if interpreterName.MatchString(baseName(rest[0].text)) {
+	if interpreterName().MatchString(baseName(rest[0].text)) {
 		return rest, true
 	}
 	if r.scripts && rest[0].literal && strings.HasSuffix(rest[0].text, ".py") && !hasInlineMetadata(join(c.dir, rest[0].text)) {

@@ -2,11 +2,11 @@ package environment
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // recordedVariables are the patterns (path.Match) of the environment variables
@@ -87,10 +87,10 @@ func recorded(name string) bool {
 
 var (
 	// secretName matches names that hold secrets whatever the value looks like.
-	secretName = regexp.MustCompile(`(?i)TOKEN($|_)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|AUTH($|_)|COOKIE|JWT|_KEY$|_PAT$`)
+	secretName = lazy.Regexp(`(?i)TOKEN($|_)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|AUTH($|_)|COOKIE|JWT|_KEY$|_PAT$`)
 	// secretValue matches the known forms of secrets: a URL with a user in it,
 	// tokens by their prefixes, a private key, a bearer, parameters of that name.
-	secretValue = regexp.MustCompile(`://[^/\s]*@` +
+	secretValue = lazy.Regexp(`://[^/\s]*@` +
 		`|\b(ghp|gho|ghu|ghs|ghr|github_pat|glpat|hf|hf_oauth|sk|pk|rk|xox[abeoprs]|npm|pypi|dop_v1|shpat|ya29)[-_.][A-Za-z0-9_-]{16,}` +
 		`|\b(AKIA|ASIA|AIza)[A-Za-z0-9]{12}` +
 		`|\beyJ[A-Za-z0-9_-]{8}` +
@@ -98,17 +98,17 @@ var (
 		`|(?i)\b(bearer|basic) +[a-z0-9+/=._-]{8}` +
 		`|(?i)(token|secret|passw(or)?d|api_?key|sig(nature)?|credential)s?["']?\s*[=:]`)
 	// run matches what could be the body of a token of an unknown kind.
-	run = regexp.MustCompile(`[A-Za-z0-9_+]{24,}`)
+	run = lazy.Regexp(`[A-Za-z0-9_+]{24,}`)
 )
 
 // secret reports whether a variable may hold a secret. It errs on the side of
 // hiding: a hidden value costs one detail of a run, a written one is copied on
 // with every record.
 func secret(name, value string) bool {
-	if secretName.MatchString(name) && !harmless(value) || secretValue.MatchString(value) {
+	if secretName().MatchString(name) && !harmless(value) || secretValue().MatchString(value) {
 		return true
 	}
-	return slices.ContainsFunc(run.FindAllString(value, -1), random)
+	return slices.ContainsFunc(run().FindAllString(value, -1), random)
 }
 
 // harmless tells values that are no secret under any name, such as the 1 of

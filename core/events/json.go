@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // The functions below cut JSON that encoding/json has found valid, and leave
@@ -84,8 +85,8 @@ func length(text []byte) int {
 var (
 	errString = errors.New("not a string")
 	// escapes matches what is no half of a surrogate pair, and halfPair, in what is left, one that is.
-	escapes  = regexp.MustCompile(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
-	halfPair = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
+	escapes  = lazy.Regexp(`\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+	halfPair = lazy.Regexp(`\\u[dD][89a-fA-F]`)
 )
 
 // unquote reads a string. Half a surrogate pair, which encoding/json would
@@ -98,7 +99,7 @@ func unquote(raw []byte) (string, error) {
 		if c != '\\' {
 			continue
 		}
-		if halfPair.Match(escapes.ReplaceAll(raw, nil)) {
+		if halfPair().Match(escapes().ReplaceAll(raw, nil)) {
 			return "", fmt.Errorf("%.60s: %w of Unicode", raw, errString)
 		}
 		var s string

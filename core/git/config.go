@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // Config returns the value of a setting that is in force for this repository,
@@ -88,13 +89,13 @@ func (v Version) AtLeast(major, minor int) bool {
 
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
 
-var versionText = regexp.MustCompile(`(?m)^git version (\d+)\.(\d+)(?:\.(\d+))?`)
+var versionText = lazy.Regexp(`(?m)^git version (\d+)\.(\d+)(?:\.(\d+))?`)
 
 // ParseVersion reads what "git --version" prints, vendors' additions included:
 // "git version 2.39.5 (Apple Git-154)", "git version 2.54.0.windows.1",
 // "git version 2.55.GIT".
 func ParseVersion(text string) (Version, error) {
-	m := versionText.FindStringSubmatch(text)
+	m := versionText().FindStringSubmatch(text)
 	if m == nil {
 		return Version{}, fmt.Errorf("read the version of git from %q: unknown form", text)
 	}

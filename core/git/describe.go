@@ -5,8 +5,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // State is what Git knows about where a run was started.
@@ -156,7 +157,7 @@ func remoteURL(settings map[string][]string, branch string) string {
 	return only
 }
 
-var userinfo = regexp.MustCompile(`//[^/@]*@`)
+var userinfo = lazy.Regexp(`//[^/@]*@`)
 
 // StripCredentials returns a remote's URL without what could let somebody in:
 // user and password of web URLs (a token can stand in either), the password of
@@ -169,7 +170,7 @@ func StripCredentials(remote string) string {
 	if err != nil || strings.Contains(remote[:strings.Index(remote, "://")], ":") {
 		// A remote helper's "name::address", or what no URL parser accepts.
 		remote, _, _ = strings.Cut(remote, "?")
-		return userinfo.ReplaceAllString(remote, "//")
+		return userinfo().ReplaceAllString(remote, "//")
 	}
 	user := u.User
 	u.User, u.RawQuery, u.Fragment = nil, "", ""

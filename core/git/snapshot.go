@@ -9,9 +9,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // snapshotRefs is where snapshots are kept: outside of refs/heads and refs/tags,
@@ -23,7 +24,7 @@ const snapshotRefs = "refs/kept/snap/"
 const Snapshots = 1000
 
 // snapshotName is what a snapshot can be called, less the names that Git refuses for a ref.
-var snapshotName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+var snapshotName = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // snapshotEnv makes a snapshot's id depend on its content and its parent alone,
 // not on who took it or when.
@@ -58,7 +59,7 @@ type Skipped struct {
 // left out as they were at HEAD, and listed: data belongs in the store, not in
 // Git's objects.
 func (r *Repo) Snapshot(ctx context.Context, id string, maxFileBytes int64) (Snapshot, error) {
-	if !snapshotName.MatchString(id) || strings.Contains(id, "..") || strings.HasSuffix(id, ".lock") || strings.HasSuffix(id, ".") {
+	if !snapshotName().MatchString(id) || strings.Contains(id, "..") || strings.HasSuffix(id, ".lock") || strings.HasSuffix(id, ".") {
 		return Snapshot{}, fmt.Errorf("take snapshot %q: the id is not usable in the name of a ref", id)
 	}
 	s, err := r.snapshot(ctx, id, maxFileBytes)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -187,13 +186,16 @@ func (p *parser) stages(tree any) error {
 	return nil
 }
 
-var goodName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+const (
+	nameChars  = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
+	nameLength = 64
+)
 
 // badName says why a stage or an artifact cannot be called name: names are used
 // on command lines, in Git refs and in file names.
 func badName(name string) string {
 	switch {
-	case !goodName.MatchString(name):
+	case name == "", len(name) > nameLength, strings.Trim(name, nameChars) != "":
 		return "a name is 1 to 64 of A-Z a-z 0-9 _ . -"
 	case name == "." || name == "..":
 		return "a name is more than dots"

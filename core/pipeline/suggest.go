@@ -3,11 +3,11 @@ package pipeline
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kept-dev/kept/internal/lazy"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -84,13 +84,13 @@ func formatArtifacts(artifacts map[string]string) []string {
 	return pairs
 }
 
-var bareKey = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
+var bareKey = lazy.Regexp(`^[A-Za-z0-9_-]+$`)
 
 // quoteKey returns a dotted key as TOML writes it.
 func quoteKey(parts ...string) string {
 	texts := make([]string, len(parts))
 	for i, part := range parts {
-		if texts[i] = part; !bareKey.MatchString(part) {
+		if texts[i] = part; !bareKey().MatchString(part) {
 			texts[i] = lockfile.FormatValue(part)
 		}
 	}

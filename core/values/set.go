@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/kept-dev/kept/internal/lazy"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -179,25 +179,25 @@ func parseBool(text string) (value, ok bool) {
 
 var (
 	errNoNumber = errors.New("value is a number")
-	decimal     = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
-	integer     = regexp.MustCompile(`^[+-]?[0-9]+$`)
-	special     = regexp.MustCompile(`^[+-]?\.?(?i:nan|inf)$`)
+	decimal     = lazy.Regexp(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
+	integer     = lazy.Regexp(`^[+-]?[0-9]+$`)
+	special     = lazy.Regexp(`^[+-]?\.?(?i:nan|inf)$`)
 )
 
 // parseNumber reads a decimal number, or nan or inf in the notation of TOML or YAML.
 func parseNumber(text string) (lockfile.Value, error) {
 	switch {
-	case integer.MatchString(text):
+	case integer().MatchString(text):
 		i, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
 			return nil, errors.New("number does not fit into 64 bits")
 		}
 		return i, nil
-	case special.MatchString(text):
+	case special().MatchString(text):
 		text = strings.TrimLeft(strings.Replace(text, ".", "", 1), "+")
 		f, err := strconv.ParseFloat(strings.Replace(text, "-nan", "nan", 1), 64)
 		return f, err
-	case decimal.MatchString(text):
+	case decimal().MatchString(text):
 		f, err := strconv.ParseFloat(text, 64)
 		if err != nil {
 			return nil, errors.New("number is beyond a 64-bit float")

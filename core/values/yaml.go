@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/kept-dev/kept/internal/lazy"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -40,13 +40,13 @@ func (yamlFormat) parse(data []byte) (*node, error) {
 	return r.node(document.Content[0], 0)
 }
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
+var yamlLine = lazy.Regexp(`^(?:yaml: )?(?:line (\d+): )?`)
 
 // yamlError takes the line out of the text of the parser's errors, the only
 // place where it has one.
 func yamlError(err error) error {
 	text := err.Error()
-	match := yamlLine.FindStringSubmatch(text)
+	match := yamlLine().FindStringSubmatch(text)
 	text = shorten(text[len(match[0]):])
 	if line, _ := strconv.Atoi(match[1]); line > 0 {
 		return errorAt(line, "not valid YAML: %s", text)
@@ -331,7 +331,7 @@ func (f yamlFormat) render(v lockfile.Value, old string) ([]string, error) {
 	return []string{text}, err
 }
 
-var yamlPlain = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./+-]*$`)
+var yamlPlain = lazy.Regexp(`^[A-Za-z_/][A-Za-z0-9_./+-]*$`)
 
 // text writes a value so that parsers of YAML 1.1, such as PyYAML, read the
 // same as those of 1.2.
@@ -340,7 +340,7 @@ func (f yamlFormat) text(v lockfile.Value) (string, error) {
 	case nil:
 		return "null", nil
 	case string:
-		if yamlPlain.MatchString(v) && !isYAML11Bool(v) && !strings.EqualFold(v, "null") {
+		if yamlPlain().MatchString(v) && !isYAML11Bool(v) && !strings.EqualFold(v, "null") {
 			return v, nil
 		}
 		return quote(v), nil
