@@ -29,7 +29,7 @@ func (r *Repository) Follow(ctx context.Context) (*Restored, error) {
 		return nil, err
 	}
 	if !slices.ContainsFunc(files, func(f string) bool { return r.moved(f, s) }) {
-		return &Restored{}, r.rememberFiles(ctx, s)
+		return &Restored{}, nil
 	}
 	release, err := r.hold(ctx, "restore")
 	if err != nil {
@@ -48,56 +48,19 @@ func (r *Repository) Follow(ctx context.Context) (*Restored, error) {
 			return rs.report, err
 		}
 	}
-	_ = r.listFiles(ctx, s)
 	return rs.report, r.writeState(s)
 }
 
 // lockFiles returns the locks that a Git operation can have moved: those that
 // the index names now, and those that something was restored from.
 func (r *Repository) lockFiles(ctx context.Context, s *state) ([]string, error) {
-	if err := r.listFiles(ctx, s); err != nil {
+	named, err := r.trackedLocks(ctx)
+	if err != nil {
 		return nil, err
 	}
-	files := slices.Concat(s.Files, slices.Collect(maps.Keys(s.Locks)))
+	files := slices.Concat(named, slices.Collect(maps.Keys(s.Locks)))
 	slices.Sort(files)
 	return slices.Compact(files), nil
-}
-
-// listFiles brings s.Files up to date. Asking Git costs a process, so the
-// answer is kept for as long as the index is the same.
-func (r *Repository) listFiles(ctx context.Context, s *state) error {
-	index, err := r.Git.IndexID()
-	if err != nil {
-		return err
-	}
-	if index == s.Index {
-		return nil
-	}
-	files, err := r.Git.Files(ctx, lockfile.Name)
-	if err != nil {
-		return err
-	}
-	s.Index, s.Files = index, files
-	return nil
-}
-
-// rememberFiles writes the state when listFiles changed it. Losing a race with
-// another process only means that Git is asked again.
-func (r *Repository) rememberFiles(ctx context.Context, s *state) error {
-	onDisk, err := r.readState()
-	if err != nil || onDisk.Index == s.Index {
-		return err
-	}
-	release, err := r.hold(ctx, "restore")
-	if err != nil {
-		return nil
-	}
-	defer release()
-	if onDisk, err = r.readState(); err != nil {
-		return err
-	}
-	onDisk.Index, onDisk.Files = s.Index, s.Files
-	return r.writeState(onDisk)
 }
 
 // moved reports whether the lock is another than the one last restored from, or

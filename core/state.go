@@ -21,10 +21,6 @@ const stateVersion = 1
 // replaced; an artifact whose lock entry did not move is the user's to change.
 type state struct {
 	Version int `json:"version"`
-	// Index identifies the Git index that Files was listed from.
-	Index string `json:"index,omitempty"`
-	// Files lists the locks of the worktree that Git tracks.
-	Files []string `json:"files,omitempty"`
 	// Locks maps a lock's path to what was restored from it.
 	Locks map[string]restored `json:"locks"`
 }

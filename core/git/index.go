@@ -165,7 +165,7 @@ func (r *Repo) Locks(ctx context.Context) ([]string, error) {
 }
 
 // IndexID returns a short text that is another one as soon as the index of this
-// worktree was written with other content. It reads the end of one file and
+// worktree has other content. It reads the end of one file and
 // starts nothing, so that a caller can remember what it asked Git about.
 func (r *Repo) IndexID() (string, error) {
 	f, err := os.Open(filepath.Join(r.GitDir, "index"))
@@ -180,12 +180,16 @@ func (r *Repo) IndexID() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the index: %w", err)
 	}
-	// The file ends with its SHA-1 or SHA-256, or with zeros under
-	// index.skipHash; size and time are there for that case.
-	var tail [32]byte
-	n, err := f.ReadAt(tail[:], max(0, info.Size()-int64(len(tail))))
+	// The file ends with its SHA-1 or SHA-256. Git also writes an index anew whose
+	// content is what it was, so the time counts only where there is no sum.
+	var sum [20]byte
+	n, err := f.ReadAt(sum[:], max(0, info.Size()-int64(len(sum))))
 	if n == 0 && err != nil {
 		return "", fmt.Errorf("read the index: %w", err)
 	}
-	return fmt.Sprintf("%d-%d-%s", info.Size(), info.ModTime().UnixNano(), hex.EncodeToString(tail[:n])), nil
+	id := fmt.Sprintf("%d-%s", info.Size(), hex.EncodeToString(sum[:n]))
+	if sum == [20]byte{} { // index.skipHash
+		id += fmt.Sprintf("-%d", info.ModTime().UnixNano())
+	}
+	return id, nil
 }
