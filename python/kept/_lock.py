@@ -139,7 +139,9 @@ class _Reader:
         for key in stage.get("logged", {}):
             if key in stage.get("params", {}):
                 raise self.refuse("value", (*path, "logged", key), "a parameter is logged or out of a file, not both")
-        return _without_empty(stage, "artifact", "code", "input", "environment", "history", "logged", "metrics", "params")
+        return _without_empty(
+            stage, "artifact", "code", "input", "environment", "history", "logged", "metrics", "params"
+        )
 
     def artifacts(self, path: Path, value: Any) -> Table:
         return self.entries(path, value, self.name, self.artifact)
