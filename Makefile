@@ -4,6 +4,7 @@
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 10s
+WHEELS   ?= $(shell go env GOOS)/$(shell go env GOARCH)
 TARGETS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 EXE      := $(shell go env GOEXE)
 
@@ -18,7 +19,7 @@ TEST_PYTHON = $(shell hack/venv.sh test hack/requirements/test.txt examples/sent
 # The tests of the Python module run the program too: with the one that was just built.
 PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack
 
-.PHONY: build demo test test-go test-python lint fmt fmt-check fuzz bench wheel cross clean
+.PHONY: build demo test test-go test-python lint fmt fmt-check fuzz bench wheel check-wheel cross clean
 
 build: ## the static binary, bin/kept
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kept$(EXE) ./cmd/kept
@@ -54,8 +55,18 @@ bench: build ## micro-benchmarks, then kept against git on the clock
 	go test -run '^$$' -bench . -benchmem ./...
 	hack/bench.sh
 
-wheel: ## the Python wheels, with the binary inside, into dist/
-	python/build_wheel.sh
+wheel: ## the Python wheel of this platform, or of all of WHEELS, with the binary inside, into dist/
+	@for target in $(WHEELS); do \
+		os=$${target%/*} arch=$${target#*/}; \
+		export CGO_ENABLED=0 GOOS=$$os GOARCH=$$arch; \
+		go build -trimpath -ldflags '$(LDFLAGS)' -o dist/kept-$$os-$$arch ./cmd/kept && \
+		python/build_wheel.sh $$os $$arch '$(VERSION)' dist/kept-$$os-$$arch dist || exit 1; \
+	done
+
+check-wheel: ## build the wheel, install it into an empty environment and use it
+	rm -rf dist
+	$(MAKE) wheel
+	hack/check_wheel.sh dist/kept-*.whl
 
 cross: ## compile for every platform that a release has, tests included
 	@for target in $(TARGETS); do \

@@ -3,6 +3,7 @@
 #
 #   build_wheel.sh GOOS GOARCH VERSION BINARY [FOLDER]
 #
+# VERSION is that of a release, or what `git describe` says of a commit.
 # It prints the path of the wheel, which is written to FOLDER (dist). The same
 # arguments and SOURCE_DATE_EPOCH give the same bytes.
 set -eu
@@ -36,7 +37,16 @@ cp "$4" "$work/program"
 chmod -R u=rwX,go=rX "$work/source"
 chmod 755 "$work/program"
 
-export KEPT_WHEEL_BINARY="$work/program" KEPT_WHEEL_PLATFORM="$platform" KEPT_WHEEL_VERSION="${3#v}"
+# A wheel's version is one by PEP 440: v1.2.3 is 1.2.3, v1.2.3-4-gabc is 1.2.3.post4+gabc, and a
+# commit without a release behind it is a development version before all of them.
+version=$(printf '%s\n' "${3#v}" | sed -E \
+	-e 's/-dirty$/.dirty/' \
+	-e 's/^([0-9][0-9.]*)-(a|b|rc)\.?([0-9]+)/\1\2\3/' \
+	-e 's/^([0-9]+(\.[0-9]+)+[abrc0-9]*)-([0-9]+)-(g[0-9a-f]+)/\1.post\3+\4/' \
+	-e '/^[0-9]+(\.[0-9]+)+/!s/^/0.0.0.dev0+g/' \
+	-e 's/^([^+]*)\.dirty$/\1+dirty/')
+
+export KEPT_WHEEL_BINARY="$work/program" KEPT_WHEEL_PLATFORM="$platform" KEPT_WHEEL_VERSION="$version"
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-1577836800}" # 2020-01-01
 "${PYTHON:-python3}" -m pip --disable-pip-version-check wheel --quiet --no-deps --no-cache-dir \
 	--wheel-dir "$work/wheel" "$work/source" >&2
