@@ -147,18 +147,26 @@ func (p *Project) glob(ctx context.Context, pattern string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return slices.DeleteFunc(p.matching(pattern, full, files), func(name string) bool {
+		return !p.Workspace.Exists(p.join(name))
+	}), nil
+}
+
+// matching returns those of files, which are relative to the worktree, that
+// match pattern, as kept.toml would name them. full is the resolved pattern.
+func (p *Project) matching(pattern, full string, files []string) []string {
 	up := strings.Repeat("../", strings.Count(pattern, "../"))
 	prefix := path.Join(p.Rel, up)
 	var names []string
 	for _, file := range files {
-		if pipeline.MatchGlob(full, file) && !isLeftover(file) && p.Workspace.Exists(file) {
+		if pipeline.MatchGlob(full, file) && !isLeftover(file) {
 			if prefix != "" && prefix != "." {
 				file = strings.TrimPrefix(file, prefix+"/")
 			}
 			names = append(names, up+file)
 		}
 	}
-	return names, nil
+	return names
 }
 
 func (p *Project) observeInputs(ctx context.Context, s *sources, name string, read readFunc) error {

@@ -9,14 +9,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/lockfile"
 )
 
 // StagedProblem is why a commit would record something that does not hold.
 type StagedProblem struct {
-	// Lock is the path of the lock relative to the worktree.
+	// Lock is the path of the lock, or of a kept.toml that can't be read, relative to the worktree.
 	Lock string
 	// Stage is empty for what concerns the whole lock.
 	Stage string
@@ -30,19 +30,23 @@ type StagedProblem struct {
 
 // CheckStaged checks the locks that a commit is about to record against what
 // else it records, and their artifacts against the store. It looks only at
-// experiments that the commit touches, reads the index alone, and runs nothing.
+// experiments that the commit touches, and runs nothing.
 func (r *Repository) CheckStaged(ctx context.Context) ([]StagedProblem, error) {
 	changed, err := r.Git.StagedNames(ctx)
 	if err != nil || len(changed) == 0 {
 		return nil, err
 	}
-	locks, err := r.Git.Locks(ctx)
+	entries, err := r.Git.StagedEntries(ctx)
 	if err != nil {
 		return nil, err
 	}
+	c := &commit{Repository: r, entries: entries, changed: changed}
 	var problems []StagedProblem
-	for _, file := range locks {
-		found, err := r.checkStagedLock(ctx, file, changed)
+	for _, e := range entries {
+		if path.Base(e.Path) != lockfile.Name {
+			continue
+		}
+		found, err := c.checkLock(ctx, e.Path)
 		if err != nil {
 			return nil, err
 		}
@@ -51,15 +55,46 @@ func (r *Repository) CheckStaged(ctx context.Context) ([]StagedProblem, error) {
 	return problems, nil
 }
 
-func (r *Repository) checkStagedLock(ctx context.Context, file string, changed []string) ([]StagedProblem, error) {
-	data, err := r.Git.Staged(ctx, file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+// commit is what is about to be committed.
+type commit struct {
+	*Repository
+	// entries are all files of it, changed the paths in which it differs from
+	// HEAD; both are sorted.
+	entries []git.StagedEntry
+	changed []string
+}
+
+// has reports whether the commit changes a file, or a file below a folder.
+func (c *commit) has(name string) bool {
+	if _, found := slices.BinarySearch(c.changed, name); found {
+		return true
 	}
+	i, _ := slices.BinarySearch(c.changed, name+"/")
+	return i < len(c.changed) && strings.HasPrefix(c.changed[i], name+"/")
+}
+
+// below returns the entry of a file, or those of the files in a folder.
+func (c *commit) below(name string) []git.StagedEntry {
+	at := func(name string) (int, bool) {
+		return slices.BinarySearchFunc(c.entries, name, func(e git.StagedEntry, name string) int { return strings.Compare(e.Path, name) })
+	}
+	if i, found := at(name); found {
+		return c.entries[i : i+1]
+	}
+	i, _ := at(name + "/")
+	end := i
+	for end < len(c.entries) && strings.HasPrefix(c.entries[end].Path, name+"/") {
+		end++
+	}
+	return c.entries[i:end]
+}
+
+func (c *commit) checkLock(ctx context.Context, file string) ([]StagedProblem, error) {
+	data, err := c.Git.Staged(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	own := slices.Contains(changed, file)
+	own := c.has(file)
 	lock, err := lockfile.Parse(data)
 	if err != nil {
 		if !own {
@@ -69,9 +104,9 @@ func (r *Repository) checkStagedLock(ctx context.Context, file string, changed [
 	}
 	var problems []StagedProblem
 	if own {
-		problems = r.missingObjects(ctx, file, lock)
+		problems = c.missingObjects(ctx, file, lock)
 	}
-	stale, err := r.staleStaged(ctx, file, lock, changed)
+	stale, err := c.staleStages(ctx, file, lock)
 	return append(problems, stale...), err
 }
 
@@ -88,10 +123,10 @@ func (r *Repository) missingObjects(ctx context.Context, file string, lock *lock
 	return problems
 }
 
-// staleStaged finds stages whose staged sources are not those of their block.
-func (r *Repository) staleStaged(ctx context.Context, file string, lock *lockfile.Lock, changed []string) ([]StagedProblem, error) {
+// staleStages finds stages whose committed sources are not those of their block.
+func (c *commit) staleStages(ctx context.Context, file string, lock *lockfile.Lock) ([]StagedProblem, error) {
 	rel := parent(file)
-	data, err := r.Git.Staged(ctx, path.Join(rel, pipeline.Name))
+	data, err := c.Git.Staged(ctx, path.Join(rel, pipeline.Name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -100,20 +135,24 @@ func (r *Repository) staleStaged(ctx context.Context, file string, lock *lockfil
 	}
 	experiment, err := pipeline.Parse(data)
 	if err != nil {
-		return []StagedProblem{{Lock: file, Err: err}}, nil
+		if !c.has(path.Join(rel, pipeline.Name)) {
+			return nil, nil
+		}
+		return []StagedProblem{{Lock: path.Join(rel, pipeline.Name), Err: err}}, nil
 	}
-	p := &Project{Repository: r, Rel: rel, Experiment: experiment}
+	p := &Project{Repository: c.Repository, Rel: rel, Experiment: experiment}
 	var problems []StagedProblem
 	for _, stage := range experiment.Stages {
 		block := lock.Stages[stage.Name]
-		if block == nil || !p.touches(stage, block, changed) {
+		if block == nil || !p.touches(stage, block, c) {
 			continue
 		}
-		facts, err := p.stagedFacts(ctx, stage, block)
+		s := &stagedStage{commit: c, p: p, stage: stage, block: block}
+		reasons, err := s.stale(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if reasons := pipeline.Stale(stage, block, *facts); len(reasons) > 0 {
+		if len(reasons) > 0 {
 			problems = append(problems, StagedProblem{Lock: file, Stage: stage.Name, Reasons: reasons})
 		}
 	}
@@ -121,107 +160,17 @@ func (r *Repository) staleStaged(ctx context.Context, file string, lock *lockfil
 }
 
 // touches reports whether the commit changes what the stage's block speaks of.
-func (p *Project) touches(stage *pipeline.Stage, block *lockfile.Stage, changed []string) bool {
+func (p *Project) touches(stage *pipeline.Stage, block *lockfile.Stage, c *commit) bool {
 	sources := []string{pipeline.Name, lockfile.Name}
 	sources = append(sources, slices.Collect(maps.Keys(block.Code))...)
 	sources = append(sources, slices.Collect(maps.Keys(block.Inputs))...)
 	for _, s := range stage.Params {
 		sources = append(sources, s.File)
 	}
-	return slices.ContainsFunc(sources, func(name string) bool {
-		full := p.join(name)
-		return slices.ContainsFunc(changed, func(c string) bool {
-			return c == full || strings.HasPrefix(c, full+"/")
-		})
+	if slices.ContainsFunc(sources, func(name string) bool { return c.has(p.join(name)) }) {
+		return true
+	}
+	return slices.ContainsFunc(slices.Concat(stage.Code, stage.Inputs), func(pattern string) bool {
+		return pipeline.HasMeta(pattern) && len(p.matching(pattern, p.join(pattern), c.changed)) > 0
 	})
-}
-
-// stagedFacts is what the index says of a stage's sources. What the index does
-// not hold, data that kept keeps, counts as unchanged.
-func (p *Project) stagedFacts(ctx context.Context, stage *pipeline.Stage, block *lockfile.Stage) (*pipeline.Facts, error) {
-	facts := &pipeline.Facts{Params: map[string]lockfile.Value{}, Artifacts: map[string]cas.Digest{}, Environment: block.Environment}
-	var err error
-	if facts.Code, err = p.stagedInputs(ctx, block.Code, true); err != nil {
-		return nil, err
-	}
-	if facts.Inputs, err = p.stagedInputs(ctx, block.Inputs, false); err != nil {
-		return nil, err
-	}
-	for name, a := range block.Artifacts {
-		facts.Artifacts[name] = a.Hash
-	}
-	files := map[string][]byte{}
-	for _, source := range stage.Params {
-		full, err := p.resolve(source.File)
-		if err == nil {
-			files[source.File], err = p.Git.Staged(ctx, full)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	if facts.Params, err = stage.ReadParams(files); err != nil {
-		return nil, p.within(err)
-	}
-	return facts, nil
-}
-
-// stagedInputs hashes the staged content of the files that a block names.
-func (p *Project) stagedInputs(ctx context.Context, locked map[string]*lockfile.Input, code bool) (map[string]*lockfile.Input, error) {
-	now := map[string]*lockfile.Input{}
-	for name, in := range locked {
-		full, err := p.resolve(name)
-		if err != nil {
-			return nil, err
-		}
-		if in.Folder {
-			if now[name], err = p.stagedFolder(ctx, full, in, code); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		data, err := p.Git.Staged(ctx, full)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			now[name] = in
-		case err != nil:
-			return nil, err
-		default:
-			staged := *in
-			staged.Hash = cas.Sum(data)
-			now[name] = &staged
-		}
-	}
-	return now, nil
-}
-
-// stagedFolder hashes a folder of code as the index has it. A folder of data is
-// taken as unchanged unless Git tracks it all; then it is hashed likewise.
-func (p *Project) stagedFolder(ctx context.Context, folder string, in *lockfile.Input, code bool) (*lockfile.Input, error) {
-	entries, err := p.Git.StagedFolder(ctx, folder)
-	if err != nil {
-		return nil, err
-	}
-	if !code && int64(len(entries)) != in.Files {
-		return in, nil
-	}
-	var tree cas.Tree
-	for _, e := range entries {
-		if code && isLeftover(e.Path) {
-			continue
-		}
-		kind := cas.File
-		if e.Executable {
-			kind = cas.Executable
-		}
-		if e.Link {
-			kind = cas.Link
-		}
-		tree = append(tree, cas.Entry{Path: strings.TrimPrefix(e.Path, folder+"/"), Kind: kind,
-			Digest: cas.Sum(e.Data), Size: int64(len(e.Data))})
-	}
-	slices.SortFunc(tree, func(a, b cas.Entry) int { return strings.Compare(a.Path, b.Path) })
-	staged := *in
-	staged.Hash, staged.Files = cas.Sum(tree.Marshal()), int64(len(tree))
-	return &staged, nil
 }

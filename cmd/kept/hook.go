@@ -9,6 +9,7 @@ import (
 
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/hooks"
+	"github.com/kept-dev/kept/lockfile"
 )
 
 // newHook is what the installed hooks call. The restore hooks end with 0 in any
@@ -33,7 +34,7 @@ func newHook(u *ui) *cobra.Command {
 			}
 			report, err := r.Follow(cmd.Context())
 			u.sayFollowed(r, report, err)
-			_ = r.Close()
+			_ = r.Close() // a stat cache that can't be written costs time later, nothing else
 			return nil
 		},
 	}
@@ -58,6 +59,7 @@ func (u *ui) sayFollowed(r *core.Repository, report *core.Restored, err error) {
 // preCommit refuses a commit of a lock that does not hold.
 func (u *ui) preCommit(cmd *cobra.Command, r *core.Repository) error {
 	problems, err := r.CheckStaged(cmd.Context())
+	_ = r.Close()
 	if err != nil {
 		return err
 	}
@@ -67,8 +69,25 @@ func (u *ui) preCommit(cmd *cobra.Command, r *core.Repository) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	u.say("%s kept run && git add -A  (or git commit --no-verify)", u.paint(yellow, "hint:"))
+	u.say("%s %s  (or git commit --no-verify)", u.paint(yellow, "hint:"), clean(problemRemedy(problems[0])))
 	return errFailed
+}
+
+// problemRemedy says what to type. A run brings back a lost object only when it
+// is forced: by the lock, nothing is stale.
+func problemRemedy(p core.StagedProblem) string {
+	var conflict *lockfile.ConflictError
+	switch {
+	case errors.As(p.Err, &conflict):
+		return fmt.Sprintf("resolve the conflict in %s, then kept run && git add -A", p.Lock)
+	case p.Err != nil:
+		return fmt.Sprintf("correct %s, then kept run && git add -A", p.Lock)
+	case p.Missing != nil && p.Stage != "":
+		return "kept run --force " + p.Stage
+	case p.Missing != nil:
+		return "kept add " + p.Missing.Path
+	}
+	return "kept run && git add -A"
 }
 
 func problemText(p core.StagedProblem) string {

@@ -1,9 +1,10 @@
 package git
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -57,52 +58,84 @@ func (r *Repo) list(ctx context.Context, env, args []string) ([]string, error) {
 	return slices.Compact(names), nil // a conflict has up to three entries
 }
 
-// StagedFile is a file as the index has it.
-type StagedFile struct {
-	Path       string
+// StagedEntry names a file as the index has it.
+type StagedEntry struct {
+	Path, ID   string
 	Executable bool
-	// Link says that Data is the target of a symbolic link.
+	// Link says that the content is the target of a symbolic link.
 	Link bool
-	Data []byte
 }
 
-// StagedFolder returns the files below a folder as they are staged, sorted by
-// path, honouring GIT_INDEX_FILE. Submodules are left out.
-func (r *Repo) StagedFolder(ctx context.Context, folder string) ([]StagedFile, error) {
+// StagedEntries returns all files of the index, sorted by path, honouring
+// GIT_INDEX_FILE. Submodules and conflicts are left out.
+func (r *Repo) StagedEntries(ctx context.Context) ([]StagedEntry, error) {
 	c := r.command()
-	c.env = append(stagedEnv(), literal...)
-	out, err := c.run(ctx, below(folder, "ls-files", "-z", "--stage")...)
+	c.env = stagedEnv()
+	out, err := c.run(ctx, "ls-files", "-z", "--stage")
 	if err != nil {
 		return nil, err
 	}
-	var files []StagedFile
-	var ids []string
-	for _, entry := range splitNUL(out) {
-		meta, name, _ := strings.Cut(entry, "\t")
+	var entries []StagedEntry
+	for _, text := range splitNUL(out) {
+		meta, name, _ := strings.Cut(text, "\t")
 		fields := strings.Fields(meta)
-		if len(fields) != 3 || fields[0] == "160000" {
+		if len(fields) != 3 || fields[0] == "160000" || fields[2] != "0" {
 			continue
 		}
-		files = append(files, StagedFile{Path: path.Clean(name), Executable: fields[0] == "100755", Link: fields[0] == "120000"})
-		ids = append(ids, fields[1])
+		entries = append(entries, StagedEntry{Path: name, ID: fields[1], Executable: fields[0] == "100755", Link: fields[0] == "120000"})
 	}
-	if len(files) == 0 {
-		return nil, nil
+	slices.SortFunc(entries, func(a, b StagedEntry) int { return strings.Compare(a.Path, b.Path) })
+	return entries, nil
+}
+
+// Blobs hands over the content of the entries, in order.
+func (r *Repo) Blobs(ctx context.Context, entries []StagedEntry, do func(e StagedEntry, data []byte)) error {
+	if len(entries) == 0 {
+		return nil
 	}
 	b, err := r.newBatch(ctx, true)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer b.stop()
 	missing := ""
-	err = b.ask(len(ids), func(i int) string { return ids[i] }, func(i int, o object) {
+	err = b.ask(len(entries), func(i int) string { return entries[i].ID }, func(i int, o object) {
 		if o.kind != "blob" {
-			missing = files[i].Path
+			missing = entries[i].Path
+			return
 		}
-		files[i].Data = o.data
+		do(entries[i], o.data)
 	})
 	if err == nil && missing != "" {
 		err = fmt.Errorf("read %q from the index: %w", missing, ErrObjectMissing)
 	}
-	return files, err
+	return err
+}
+
+// StageIDs returns the id of the blob that "git add" would make of each of the
+// files as they lie in the worktree, line ends and clean filters applied. All
+// of them have to be there, and none may have a line feed in its name.
+func (r *Repo) StageIDs(ctx context.Context, paths []string) ([]string, error) {
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	out, err := r.gitInput(ctx, []byte(strings.Join(paths, "\n")+"\n"), "hash-object", "--stdin-paths")
+	if err != nil {
+		return nil, err
+	}
+	ids := strings.Fields(string(out))
+	if len(ids) != len(paths) {
+		return nil, fmt.Errorf("git hash-object answered %d of %d paths", len(ids), len(paths))
+	}
+	return ids, nil
+}
+
+// CheckOutStaged writes staged files below dir, an absolute path, as a checkout
+// would write them: line ends and smudge filters applied.
+func (r *Repo) CheckOutStaged(ctx context.Context, paths []string, dir string) error {
+	c := r.command()
+	c.env = stagedEnv()
+	c.stdin = bytes.NewReader(joinNUL(paths))
+	_, err := c.run(ctx, "checkout-index", "-q", "-z", "--stdin", "--prefix="+filepath.ToSlash(dir)+"/")
+	return err
 }
