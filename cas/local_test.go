@@ -372,6 +372,7 @@ func TestPutFailsAtEveryOperation(t *testing.T) {
 		for _, named := range []bool{false, true} {
 			for _, sticky := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, named %v, sticky %v", name, named, sticky), func(t *testing.T) {
+					t.Parallel() // most of it is waiting for the disk
 					steps := 0
 					for n := 1; ; n++ {
 						if !putFailsAt(t, content, name == "damaged there", n, named, sticky) {
@@ -524,6 +525,7 @@ func TestDamageIsDetected(t *testing.T) {
 		"single raw": {[]byte{0}, everyBit},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := openLocal(t, t.TempDir())
 			d := mustPut(t, s, c.content)
 			name := s.file(t, d)
