@@ -28,6 +28,8 @@ type target struct {
 	whole bool
 	// committed: the file is tracked, or meant to be, and read on other machines.
 	committed bool
+	// byUser: the user has put the call into Path.
+	byUser bool
 }
 
 // target decides by what is there now. dir is Git's hooks folder. A Place in
@@ -63,12 +65,37 @@ func (in *Installer) target(event Event, dir string) (target, error) {
 		// name back when they are uninstalled.
 		return in.ownTarget(event, file+".legacy", manager)
 	case !mine && manager == "lefthook":
-		t.Path, t.Manager = file, manager
-		t.Note = "lefthook writes this file anew when its configuration changes"
-		t.Advice = fmt.Sprintf("add to lefthook.yml:\n%s:\n  commands:\n    kept:\n      run: kept hook %s {0}", event, event)
-		return t, nil
+		return in.lefthookTarget(event, file)
 	}
 	return in.ownTarget(event, file, "")
+}
+
+// lefthookConfigs are the names under which lefthook looks for its configuration.
+var lefthookConfigs = []string{"lefthook.yml", "lefthook.yaml", ".lefthook.yml", ".lefthook.yaml", ".config/lefthook.yml",
+	"lefthook.toml", ".lefthook.toml", "lefthook.json", ".lefthook.json", "lefthook-local.yml", ".lefthook-local.yml"}
+
+// lefthookTarget: lefthook writes its files anew when its configuration changes,
+// so what kept is to do belongs into the configuration, by hand.
+func (in *Installer) lefthookTarget(event Event, file string) (target, error) {
+	t := target{Status: Status{Event: event, Path: file, Manager: "lefthook"}}
+	call := "kept hook " + string(event)
+	for _, name := range lefthookConfigs {
+		config := filepath.Join(in.Repo.Root, filepath.FromSlash(name))
+		content, err := readHook(config)
+		if err != nil {
+			return t, err
+		}
+		if strings.Contains(content, call) {
+			t.Path, t.byUser = config, true
+			return t, nil
+		}
+	}
+	if event == PostCheckout {
+		call += " {0}"
+	}
+	t.Note = "lefthook writes this file anew when its configuration changes"
+	t.Advice = fmt.Sprintf("add to lefthook.yml:\n%s:\n  commands:\n    kept:\n      run: %s", event, call)
+	return t, nil
 }
 
 // ownTarget decides between a file of our own and a line in the one that is there.
@@ -178,6 +205,13 @@ func (in *Installer) fileStatus(event Event, dir string) (Status, error) {
 	t, err := in.target(event, dir)
 	if err != nil {
 		return t.Status, err
+	}
+	if t.byUser {
+		t.Place, t.Runs = Chained, found("")
+		if !t.Runs {
+			t.Note, t.Advice = "it looks for kept in PATH alone, where there is none", "put the folder of kept into PATH"
+		}
+		return t.Status, nil
 	}
 	content, err := readHook(t.Path)
 	if err != nil {

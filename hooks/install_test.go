@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -347,4 +348,89 @@ func TestStatus(t *testing.T) {
 	if _, err := (&Installer{Repo: c.installer().Repo, Binary: "kept"}).Install(t.Context()); err == nil {
 		t.Error("a relative path of kept was accepted")
 	}
+}
+
+// TestLefthookConfiguration: what the user added to lefthook's configuration on
+// our advice counts as installed.
+func TestLefthookConfiguration(t *testing.T) {
+	c := newClone(t)
+	t.Setenv("PATH", filepath.Dir(c.kept)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for _, event := range []string{"pre-commit", "post-checkout"} {
+		c.script(".git/hooks/"+event, "call_lefthook() { :; }\ncall_lefthook run "+event+" \"$@\"")
+	}
+	report := c.install()
+	config := ""
+	for _, e := range report.Events {
+		advice, ok := strings.CutPrefix(e.Advice, "add to lefthook.yml:\n")
+		if ok == (e.Event == PostIndexChange) || e.Runs == ok {
+			t.Errorf("%s: runs %t, advice %q", e.Event, e.Runs, e.Advice)
+		}
+		config += advice + "\n"
+	}
+	c.write("lefthook.yml", config)
+	if got, want := summary(c.install()), "post-index-change: file runs\npost-checkout: chained (lefthook) runs\npre-commit: chained (lefthook) runs\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	c.uninstall()
+	if got := c.read("lefthook.yml"); got != config {
+		t.Errorf("lefthook.yml was changed: %q", got)
+	}
+}
+
+// TestRealGitLFS runs git-lfs itself, in both orders of installing.
+func TestRealGitLFS(t *testing.T) {
+	if _, err := exec.LookPath("git-lfs"); err != nil {
+		t.Skip("no git-lfs")
+	}
+	const want = "post-index-change: file runs\npost-checkout: left out (git-lfs)\npre-commit: file runs\n"
+	check := func(t *testing.T, c *clone) {
+		t.Helper()
+		if got := summary(c.install()); got != want {
+			t.Errorf("got\n%swant\n%s", got, want)
+		}
+		c.called()
+		c.write("kept.lock", "2")
+		c.write("big.bin", "a large file\n")
+		c.git("add", "-A")
+		c.git("commit", "-q", "-m", "2")
+		if pointer := c.git("cat-file", "blob", "HEAD:big.bin"); !strings.HasPrefix(pointer, "version https://git-lfs") {
+			t.Errorf("git-lfs did not clean the file: %q", pointer)
+		}
+		c.git("checkout", "-q", "HEAD~")
+		c.git("checkout", "-q", "-")
+		if got := c.read("big.bin"); got != "a large file\n" {
+			t.Errorf("git-lfs did not bring the file back: %q", got)
+		}
+		calls := c.called()
+		for _, call := range []string{"kept hook pre-commit", "kept hook post-index-change 1 0"} {
+			if !strings.Contains(calls, call) {
+				t.Errorf("%q was not called:\n%s", call, calls)
+			}
+		}
+	}
+	t.Run("git-lfs first", func(t *testing.T) {
+		c := newClone(t)
+		c.git("lfs", "install", "--local")
+		c.git("lfs", "track", "*.bin")
+		before := c.contents()
+		c.install()
+		c.uninstall()
+		if after := c.contents(); after != before {
+			t.Errorf("uninstall left\n%s\nof what was\n%s", after, before)
+		}
+		check(t, c)
+		c.uninstall()
+		c.git("lfs", "uninstall", "--local")
+	})
+	t.Run("kept first", func(t *testing.T) {
+		c := newClone(t)
+		c.install()
+		if out, err := c.tryGit("lfs", "install", "--local"); err == nil || !strings.Contains(out, "Hook already exists: post-checkout") {
+			t.Fatalf("git-lfs does not stop at a hook of ours any more, so docs/spec/hooks.md is wrong: %v\n%s", err, out)
+		}
+		c.git("lfs", "track", "*.bin")
+		c.install()
+		c.git("lfs", "install", "--local")
+		check(t, c)
+	})
 }

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
@@ -88,7 +92,7 @@ func newHooksStatus(u *ui) *cobra.Command {
 			if asJSON {
 				return u.json(hooksShape(report))
 			}
-			u.printHooks(report)
+			u.printHooks(r, report)
 			return nil
 		},
 	}
@@ -96,44 +100,83 @@ func newHooksStatus(u *ui) *cobra.Command {
 	return addExits(cmd, "2 no Git repository")
 }
 
-func (u *ui) printHooks(report hooks.Report) {
+func (u *ui) printHooks(r *core.Repository, report hooks.Report) {
 	var rows [][]string
 	installed := true
 	for _, e := range report.Events {
-		runs := u.paint(green, "runs")
-		if !e.Runs {
-			runs = u.paint(red, "does not run")
-			installed = installed && e.Place == hooks.LeftOut
+		state := u.paint(green, "runs")
+		switch {
+		case e.Place == hooks.LeftOut:
+			state = u.paint(yellow, "left out")
+		case !e.Runs:
+			state = u.paint(red, "does not run")
+			installed = installed && e.Advice != "" && e.Advice != installAgain
 		}
-		where := string(e.Place)
-		if e.Place == hooks.Nowhere {
-			where = "not installed"
-		}
-		if e.Path != "" {
-			where += " " + clean(e.Path)
-		}
-		if e.Manager != "" {
-			where += " (" + e.Manager + ")"
-		}
-		rows = append(rows, []string{string(e.Event), runs, where})
+		where := hookPlace(r, e)
 		if e.Note != "" {
-			rows = append(rows, []string{"", "", clean(e.Note)})
+			where += ": " + e.Note
 		}
+		rows = append(rows, []string{string(e.Event), state, clean(where)})
 	}
 	for _, extra := range []struct {
-		name string
-		set  bool
-	}{{"merge driver", report.Driver}, {".gitattributes", report.Attributes}} {
+		name, where string
+		set         bool
+	}{
+		{"merge driver", "Git's config, merge.kept", report.Driver},
+		{"kept.lock", ".gitattributes", report.Attributes},
+	} {
 		state := u.paint(green, "set up")
 		if !extra.set {
 			state, installed = u.paint(red, "not set up"), false
 		}
-		rows = append(rows, []string{extra.name, state, ""})
+		rows = append(rows, []string{extra.name, state, extra.where})
 	}
 	u.printf("%s", table(rows, ""))
+	u.sayAdvice(report)
 	if !installed {
 		u.say("%s kept init", u.paint(yellow, "hint:"))
 	}
+}
+
+// installAgain is the advice that the hint below the table gives once for all.
+const installAgain = "kept hooks install"
+
+// sayAdvice says what is to be done by hand.
+func (u *ui) sayAdvice(report hooks.Report) {
+	for _, e := range report.Events {
+		if e.Advice == "" || e.Advice == installAgain || e.Runs {
+			continue
+		}
+		for i, line := range strings.Split(e.Advice, "\n") {
+			if i == 0 {
+				u.say("%s %s", u.paint(yellow, "hint:"), clean(line))
+			} else {
+				u.say("  %s", clean(line))
+			}
+		}
+	}
+}
+
+// hookPlace says where the hook of an event is.
+func hookPlace(r *core.Repository, e hooks.Status) string {
+	file := e.Path
+	if rel, err := filepath.Rel(r.Git.Root, file); err == nil && filepath.IsLocal(rel) {
+		file = filepath.ToSlash(rel)
+	}
+	if e.Place == hooks.InConfig {
+		file = "Git's config, " + strings.TrimSuffix(e.Path, ".command")
+	}
+	switch {
+	case e.Place == hooks.Nowhere, e.Place == hooks.LeftOut:
+		return file
+	case e.Manager != "" && e.Place == hooks.Chained:
+		return fmt.Sprintf("%s, a line for %s", file, e.Manager)
+	case e.Manager != "":
+		return fmt.Sprintf("%s, beside %s", file, e.Manager)
+	case e.Place == hooks.Chained:
+		return file + ", a line in your script"
+	}
+	return file
 }
 
 type hookJSON struct {

@@ -72,10 +72,8 @@ func (u *ui) sayInstalled(report hooks.Report) {
 			continue
 		}
 		u.say("%s hook %s does not run: %s", u.paint(yellow, "warning:"), e.Event, clean(e.Note))
-		if e.Advice != "" {
-			u.say("%s %s", u.paint(yellow, "hint:"), clean(e.Advice))
-		}
 	}
+	u.sayAdvice(report)
 	if running == len(report.Events) {
 		u.say("hooks are installed: artifacts follow every checkout")
 	}
