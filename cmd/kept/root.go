@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -13,11 +14,20 @@ import (
 // version is set by the linker, see the Makefile.
 var version = "devel"
 
+// brief are commands that a signal may end where they are: what they write is
+// whole at any instant. Watching for signals starts threads, which is a tenth of
+// the time that these take, and hooks run with every change of Git's index.
+var brief = []string{"hook", "status", "version"}
+
 // run executes one command line and returns the exit code.
 func run(args []string) int {
 	u := newUI(os.Stdout, os.Stderr)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx := context.Background()
+	if len(args) == 0 || !slices.Contains(brief, args[0]) {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+		defer stop()
+	}
 	cmd := newRoot(u)
 	cmd.SetArgs(args)
 	return u.fail(ctx, cmd.ExecuteContext(ctx))
