@@ -264,10 +264,10 @@ func describe(info fs.FileInfo) string {
 }
 
 // retryBeside repeats fn once, with unfinished files beside their target, if
-// it turns out that tmp is on another file system.
+// it turns out that tmp is on another file system, which may be a read-only one.
 func (p *Placer) retryBeside(fn func() error) error {
 	err := fn()
-	if !p.beside.Load() && isCrossDevice(err) {
+	if !p.beside.Load() && (isCrossDevice(err) || IsReadOnly(err)) {
 		p.beside.Store(true)
 		err = fn()
 	}

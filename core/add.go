@@ -35,6 +35,7 @@ func (p *Project) Add(ctx context.Context, paths []string) ([]Added, error) {
 		return nil, err
 	}
 	defer release()
+	p.sweep()
 	lock, err := p.Lock()
 	if err != nil {
 		return nil, err

@@ -21,7 +21,7 @@ func writeAtomic(path, tmp string, data []byte, mode os.FileMode) error {
 }
 
 func writeVia(path, dir string, data []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(dir, ".kept-*")
+	f, err := os.CreateTemp(dir, ".kept-*.tmp")
 	if err != nil {
 		return err
 	}

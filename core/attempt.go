@@ -195,8 +195,13 @@ func (r *run) execute(ctx context.Context, before *sources) error {
 	defer log.Close()
 	// The code as it is now: the command may write beside it.
 	r.record.Git = r.describeGit(ctx, r.id)
+	guard, err := r.guardCommand("run " + r.stage.Name)
+	if err != nil {
+		return err
+	}
+	defer guard.release()
 	facts := r.captureInBackground(ctx)
-	p := &process{command: r.stage.Command, dir: r.Dir(), env: r.environ(), streams: r.opts.Streams, log: log}
+	p := &process{command: r.stage.Command, dir: r.Dir(), env: r.environ(), streams: r.opts.Streams, log: log, guard: guard}
 	r.record.Started = time.Now()
 	end, err := p.run()
 	r.record.end(end)

@@ -29,6 +29,7 @@ type process struct {
 	env          []string
 	streams      Streams
 	log          io.Writer
+	guard        *guard
 }
 
 // exit is how a process ended.
@@ -52,7 +53,7 @@ func (p *process) run() (exit, error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	if err := cmd.Start(); err != nil {
+	if err := p.guard.start(cmd); err != nil {
 		return exit{}, err
 	}
 	done := make(chan error, 1)

@@ -39,6 +39,9 @@ func (l Local) Tracked() string { return filepath.Join(l.dir, "state", l.worktre
 // Busy returns the file whose flock holds off a second writer of this worktree.
 func (l Local) Busy() string { return filepath.Join(l.dir, "state", l.worktree+".lock") }
 
+// Command returns the file whose flock the command of a run shares with its kept.
+func (l Local) Command() string { return filepath.Join(l.dir, "state", l.worktree+".command") }
+
 // Saved returns the file that lists contents saved before they were replaced.
 func (l Local) Saved() string { return filepath.Join(l.dir, "state", "saved.jsonl") }
 

@@ -52,6 +52,7 @@ func OpenRepository(dir string) (*Repository, error) {
 		return nil, err
 	}
 	local := NewLocal(repo)
+	repo.Temp = local.Temp()
 	objects, err := cas.OpenLocal(local.Store())
 	if err != nil {
 		return nil, err

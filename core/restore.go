@@ -90,15 +90,16 @@ func (r *Repository) restorer() *restorer {
 // match it. Paths are relative to the experiment. Content that is in no store
 // is saved first. Inputs that the store has can be named too.
 func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error) {
-	lock, digest, err := p.readLock(p.LockPath())
-	if err != nil {
-		return nil, err
-	}
 	release, err := p.hold(ctx, "restore")
 	if err != nil {
 		return nil, err
 	}
 	defer release()
+	// Not before: whoever was waited for may have written the lock.
+	lock, digest, err := p.readLock(p.LockPath())
+	if err != nil {
+		return nil, err
+	}
 	s, err := p.readState()
 	if err != nil {
 		return nil, err
@@ -118,7 +119,10 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 			return rs.report, err
 		}
 		s.Locks[p.LockPath()] = restored{Lock: digest, Artifacts: placedOf(wanted)}
-		return rs.report, p.writeState(s)
+		if err := p.writeState(s); !cas.IsReadOnly(err) {
+			return rs.report, err
+		}
+		// Without the note the next restore compares once more, nothing else.
 	}
 	return rs.report, nil
 }

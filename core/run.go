@@ -77,6 +77,7 @@ func (p *Project) Run(ctx context.Context, opts RunOptions) error {
 			return err
 		}
 		defer release()
+		p.sweep()
 		if err := p.setParams(stages, opts.Set); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -144,7 +145,10 @@ func hintRun(err error) string {
 	var key *values.UnknownKeyError
 	var noRun *core.NoRunError
 	var artifact *core.UnknownArtifactError
+	var busy *core.BusyError
 	switch {
+	case errors.As(err, &busy):
+		return hintBusy(busy)
 	case errors.As(err, &unknown):
 		return hintStage(unknown)
 	case errors.As(err, &notWritten):
@@ -171,6 +175,16 @@ func hintRun(err error) string {
 			return "the lock has " + strings.Join(artifact.Known, ", ")
 		}
 		return "kept run"
+	}
+	return ""
+}
+
+func hintBusy(e *core.BusyError) string {
+	switch {
+	case os.Getenv("KEPT_RUN") != "":
+		return "make what the command wants kept to run a stage of its own in kept.toml"
+	case e.Command > 0:
+		return fmt.Sprintf("kill %d, unless it is to end its work", e.Command)
 	}
 	return ""
 }

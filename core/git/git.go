@@ -105,6 +105,9 @@ type Repo struct {
 	// repository has and that is safe as a file name: Main, or "linked-" and the
 	// name that Git gave it. The prefix keeps a linked worktree called "main" apart.
 	Worktree string
+	// Temp is the folder for temporary files, such as an index on the side; ""
+	// is the system's. It is made when it is needed.
+	Temp string
 
 	// explicit says that the caller's environment chose this repository
 	// (GIT_DIR), so that Git must be told where it is as it could not find it.

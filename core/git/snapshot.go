@@ -74,7 +74,12 @@ func (r *Repo) snapshot(ctx context.Context, id string, maxFileBytes int64) (Sna
 	if err != nil {
 		return Snapshot{}, err
 	}
-	tmp, err := os.MkdirTemp("", "kept-snapshot-")
+	if r.Temp != "" {
+		if err := os.MkdirAll(r.Temp, 0o700); err != nil {
+			return Snapshot{}, err
+		}
+	}
+	tmp, err := os.MkdirTemp(r.Temp, "snapshot-")
 	if err != nil {
 		return Snapshot{}, err
 	}

@@ -1,0 +1,414 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/zeebo/blake3"
+	"golang.org/x/sys/unix"
+
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// TestKills kills run, add and restore at random instants and looks at what is
+// left, as promise 4 has it: whole files only, a lock that is the old one or the
+// new one and names nothing that is not stored, and a next command that works.
+//
+//	KEPT_KILLS=1000 go test ./cmd/kept -run TestKills -timeout 60m
+//
+// A seed fixes the rounds and, within a machine's jitter, the instants:
+// KEPT_SEED repeats what a failure printed.
+func TestKills(t *testing.T) {
+	rounds := envInt(t, "KEPT_KILLS", 40)
+	seed := envInt(t, "KEPT_SEED", int(time.Now().UnixNano()%1_000_000))
+	// What a killed kept leaves behind becomes a child of this process, to wait for.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Skip("no subreaper: ", err)
+	}
+	k := newKillRepo(t)
+	counts := map[string]int{}
+	for i := range rounds {
+		k.rng = rand.New(rand.NewPCG(uint64(seed), uint64(i)))
+		kind := []string{"run", "add", "restore"}[i%3]
+		k.what = fmt.Sprintf("KEPT_SEED=%d, round %d, %s", seed, i, kind)
+		if k.round(kind) {
+			counts[kind]++
+		}
+		if t.Failed() {
+			t.Fatalf("stopped after %s", k.what)
+		}
+	}
+	landed := counts["run"] + counts["add"] + counts["restore"]
+	t.Logf("%d kills, %d while the command ran: %v; recovered %d times from a new lock, %d from the old; KEPT_SEED=%d",
+		rounds, landed, counts, k.sawNew, k.sawOld, seed)
+	if rounds >= 30 && landed*10 < rounds*6 {
+		t.Errorf("only %d of %d kills came while the command ran", landed, rounds)
+	}
+}
+
+func envInt(t *testing.T, name string, otherwise int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// killRepo is a repository whose every content follows from a version number.
+type killRepo struct {
+	*sandbox
+	rng     *rand.Rand
+	what    string
+	version int
+	// took is how long each command takes when nobody kills it.
+	took map[string]time.Duration
+	// past are states of the working tree that a lock describes.
+	past           []files
+	sawOld, sawNew int
+}
+
+// files are contents by path.
+type files map[string]string
+
+// killOutputs are the paths that kept places, removes, or makes way for.
+var killOutputs = []string{"models/model.bin", "models/parts", "data/extra.bin", "data/set", "metrics.json"}
+
+// killSources are the files that a user writes.
+var killSources = []string{"kept.toml", "train.sh", "params.toml", ".gitignore", ".gitattributes", "data/rows.bin"}
+
+func newKillRepo(t *testing.T) *killRepo {
+	s := newSandbox(t).in("work")
+	k := &killRepo{sandbox: s, took: map[string]time.Duration{}, rng: rand.New(rand.NewPCG(1, 1)), what: "setup"}
+	s.write("kept.toml", `[stage.train]
+command   = "sh train.sh"
+code      = ["train.sh"]
+inputs    = ["data/rows.bin"]
+params    = ["params.toml"]
+metrics   = ["metrics.json"]
+artifacts = { model = "models/model.bin", parts = "models/parts" }
+`)
+	// The command writes whole files only, so that a half one is kept's doing.
+	s.write("train.sh", `. ./params.toml
+rm -rf models/parts.part
+mkdir -p models/parts.part/deep
+{ echo "model $version"; cat data/rows.bin; } > models/model.part
+for i in 1 2 3 4; do yes "part $i of $version" | head -c 20000 > models/parts.part/deep/$i; done
+echo "index $version" > models/parts.part/index
+echo "{\"score\": $version}" > metrics.part
+rm -rf models/parts
+mv models/model.part models/model.bin
+mv models/parts.part models/parts
+mv metrics.part metrics.json
+`)
+	s.write(".gitignore", "*.part\n*.part/\nmetrics.json\n/data/\n/models/\n")
+	s.run("git", "init", "-q")
+	k.newParams()
+	k.newData()
+	s.run("kept", "init")
+	s.run("kept", "run")
+	s.run("kept", "add", "data/extra.bin", "data/set")
+	s.run("git", "add", ".")
+	s.run("git", "commit", "-q", "-m", "start", "--no-verify")
+	k.past = append(k.past, k.snapshot())
+	return k
+}
+
+// newParams makes the stage stale.
+func (k *killRepo) newParams() {
+	k.version++
+	k.write("params.toml", fmt.Sprintf("version=%d\n", k.version))
+	if k.version == 1 || k.rng.IntN(3) == 0 {
+		k.write("data/rows.bin", k.random(200_000))
+	}
+}
+
+// newData changes what add keeps.
+func (k *killRepo) newData() {
+	k.version++
+	k.write("data/extra.bin", fmt.Sprintf("extra %d\n", k.version)+k.random(300_000))
+	for i := range 5 {
+		k.write(fmt.Sprintf("data/set/%d.txt", i), strings.Repeat(fmt.Sprintf("row %d of %d\n", i, k.version), 2000))
+	}
+}
+
+func (k *killRepo) random(n int) string {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(k.rng.Uint32())
+	}
+	return string(b)
+}
+
+// round changes something, starts a command of the kind, kills it, and checks
+// what is left and that the same command then does its work. It reports whether
+// the kill came while the command ran.
+func (k *killRepo) round(kind string) bool {
+	args, target := []string{kind}, files(nil)
+	switch kind {
+	case "run":
+		k.newParams()
+	case "add":
+		k.newData()
+		args = append(args, "data/extra.bin", "data/set")
+	case "restore":
+		target = k.past[k.rng.IntN(len(k.past))]
+		for _, name := range append([]string{"kept.lock", "metrics.json"}, killSources...) {
+			k.write(name, target[name])
+		}
+	}
+	before := k.snapshot()
+	landed := k.kill(args)
+	after := k.snapshot()
+	k.checkStored(after["kept.lock"])
+	k.checkClean()
+	if out, err := k.try("kept", "status"); err != nil {
+		k.fail("status: %v\n%s", err, out)
+	}
+	if kind == "run" && k.rng.IntN(2) == 0 {
+		// Back to what the lock says, whichever it is, and then on.
+		if out, err := k.try("kept", "restore"); err != nil {
+			k.fail("restore after the kill: %v\n%s", err, out)
+		}
+	}
+	start := time.Now()
+	if out, err := k.try("kept", args...); err != nil {
+		k.fail("%s again: %v\n%s", kind, err, out)
+	}
+	if !landed || k.took[kind] == 0 {
+		k.took[kind] = time.Since(start)
+	}
+	done := k.snapshot()
+	k.checkBetween(kind, before, after, done)
+	if out, err := k.try("kept", "verify"); err != nil {
+		k.fail("verify: %v\n%s", err, out)
+	}
+	if target != nil {
+		k.checkSame(target, done)
+	} else if k.past = append(k.past, done); len(k.past) > 12 {
+		k.past = slices.Delete(k.past, 0, 1)
+	}
+	return landed
+}
+
+// kill starts kept and kills it, or it with all that it started, at a random
+// instant of the time that it takes.
+func (k *killRepo) kill(args []string) bool {
+	cmd := exec.Command(filepath.Join(filepath.Dir(k.dir), "bin", "kept"), args...)
+	cmd.Dir, cmd.Env = k.dir, k.env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	// What outlives kept holds its output open; that is nothing to wait for.
+	cmd.WaitDelay = time.Millisecond
+	most := k.took[args[0]]
+	if most == 0 {
+		most = 200 * time.Millisecond
+	}
+	if err := cmd.Start(); err != nil {
+		k.t.Fatal(err)
+	}
+	group := -cmd.Process.Pid
+	delay := k.rng.Int64N(int64(most))
+	if k.rng.IntN(3) == 0 { // Most is written near the end.
+		delay = int64(most)/2 + delay/2
+	}
+	time.Sleep(time.Duration(delay))
+	victim := cmd.Process.Pid
+	if k.rng.IntN(2) == 0 {
+		victim = group
+	}
+	_ = syscall.Kill(victim, syscall.SIGKILL)
+	err := cmd.Wait()
+	k.awaitGroup(group)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled() {
+		return true
+	}
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
+		k.fail("kept %v: %v\n%s", args, err, out.String())
+	}
+	return false
+}
+
+// awaitGroup waits for the processes that a killed kept left.
+func (k *killRepo) awaitGroup(group int) {
+	for range 2000 {
+		_, err := syscall.Wait4(group, nil, syscall.WNOHANG, nil)
+		if errors.Is(err, syscall.ECHILD) {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	k.t.Fatal("what kept started is still running after 10 s")
+}
+
+// snapshot reads the working tree without Git's folder.
+func (k *killRepo) snapshot() files {
+	k.t.Helper()
+	tree := files{}
+	err := fs.WalkDir(os.DirFS(k.dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if name == ".git" || strings.HasSuffix(name, ".part") && d.IsDir() {
+			return fs.SkipDir
+		}
+		if err != nil || d.IsDir() || strings.HasSuffix(name, ".part") {
+			return err
+		}
+		data, err := os.ReadFile(filepath.Join(k.dir, name))
+		tree[name] = string(data)
+		return err
+	})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return tree
+}
+
+// checkBetween makes sure that everything that the kill left is as it was before
+// or as the finished command has it, or a missing output.
+func (k *killRepo) checkBetween(kind string, before, after, done files) {
+	for name, got := range after {
+		if got != before[name] && got != done[name] || !has(before, name) && !has(done, name) {
+			k.fail("%s is neither the old nor the new one: %d bytes", name, len(got))
+		}
+	}
+	for name := range before {
+		if _, there := after[name]; !there && (kind == "add" || !isOutput(name)) {
+			k.fail("%s is gone", name)
+		}
+	}
+	for _, name := range killSources {
+		if after[name] != before[name] {
+			k.fail("%s was changed", name)
+		}
+	}
+	if after["kept.lock"] == before["kept.lock"] {
+		k.sawOld++
+	} else {
+		k.sawNew++
+	}
+}
+
+func has(tree files, name string) bool { _, ok := tree[name]; return ok }
+
+func isOutput(name string) bool {
+	return slices.ContainsFunc(killOutputs, func(out string) bool { return name == out || strings.HasPrefix(name, out+"/") })
+}
+
+func (k *killRepo) checkSame(want, got files) {
+	for name := range want {
+		if got[name] != want[name] {
+			k.fail("after the restore %s is not what it was", name)
+		}
+	}
+	for name := range got {
+		if !has(want, name) {
+			k.fail("after the restore there is %s", name)
+		}
+	}
+}
+
+// checkStored reads everything that a lock names out of the store, with nothing
+// of kept's store.
+func (k *killRepo) checkStored(text string) {
+	lock, err := lockfile.Parse([]byte(text))
+	if err != nil {
+		k.fail("the lock: %v", err)
+		return
+	}
+	for _, a := range lock.Artifacts {
+		k.checkEntry(a.Hash.String(), a.Folder)
+	}
+	for _, stage := range lock.Stages {
+		for _, a := range stage.Artifacts {
+			k.checkEntry(a.Hash.String(), a.Folder)
+		}
+		for _, in := range stage.Inputs {
+			k.checkEntry(in.Hash.String(), in.Folder)
+		}
+		if !stage.Environment.Packages.IsZero() {
+			k.checkEntry(stage.Environment.Packages.String(), false)
+		}
+	}
+}
+
+func (k *killRepo) checkEntry(hash string, folder bool) {
+	data, err := k.object(hash)
+	if err != nil {
+		k.fail("the lock names %s: %v", hash, err)
+		return
+	}
+	if !folder {
+		return
+	}
+	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n")[1:] {
+		entry := strings.SplitN(line, " ", 4)
+		if _, err := k.object("blake3:" + entry[1]); err != nil {
+			k.fail("the folder %s names %s: %v", hash, line, err)
+		}
+	}
+}
+
+// object reads an object as docs/spec/objects.md describes the store.
+func (k *killRepo) object(hash string) ([]byte, error) {
+	digits := strings.TrimPrefix(hash, "blake3:")
+	name := filepath.Join(k.dir, ".git/kept/store/objects", digits[:2], digits[2:])
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if data, err = os.ReadFile(name + ".zst"); err == nil {
+			d, _ := zstd.NewReader(nil)
+			defer d.Close()
+			data, err = d.DecodeAll(data, nil)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if sum := blake3.Sum256(data); fmt.Sprintf("%x", sum) != digits {
+		return nil, errors.New("its bytes do not have this hash")
+	}
+	return data, nil
+}
+
+// checkClean makes sure that nothing lies about where a user would see it.
+func (k *killRepo) checkClean() {
+	status := k.run("git", "--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--ignored=matching")
+	for line := range strings.Lines(status) {
+		state, name := line[:2], strings.TrimSpace(line[3:])
+		switch {
+		case state == " M" && (name == "kept.lock" || name == "params.toml"):
+		case state == "!!" && (strings.HasPrefix(name, "data/") || strings.HasPrefix(name, "models/")):
+		case state == "!!" && (name == "metrics.json" || strings.HasSuffix(name, ".part")):
+		default:
+			k.fail("git status shows %q", strings.TrimSpace(line))
+		}
+	}
+	for _, name := range []string{"index.lock", "HEAD.lock", "config.lock"} {
+		if _, err := os.Lstat(filepath.Join(k.dir, ".git", name)); err == nil {
+			k.fail("a stray .git/%s", name)
+		}
+	}
+}
+
+func (k *killRepo) fail(format string, args ...any) {
+	k.t.Helper()
+	k.t.Errorf(k.what+": "+format, args...)
+}
