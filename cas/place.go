@@ -264,10 +264,11 @@ func describe(info fs.FileInfo) string {
 }
 
 // retryBeside repeats fn once, with unfinished files beside their target, if
-// it turns out that tmp is on another file system, which may be a read-only one.
+// it turns out that tmp is, or may be, on another file system, one that is full
+// or read-only perhaps.
 func (p *Placer) retryBeside(fn func() error) error {
 	err := fn()
-	if !p.beside.Load() && (isCrossDevice(err) || IsReadOnly(err)) {
+	if !p.beside.Load() && (isCrossDevice(err) || IsReadOnly(err) || IsDiskFull(err)) {
 		p.beside.Store(true)
 		err = fn()
 	}
