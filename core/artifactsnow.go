@@ -13,8 +13,8 @@ import (
 
 // artifactsNow hashes a block's artifacts as they lie in the working tree; the
 // zero digest stands for a missing one. Unless look is set, missing ones are
-// brought back from the store first and named in restored.
-func (p *Project) artifactsNow(ctx context.Context, block *lockfile.Stage, look bool) (now map[string]cas.Digest, restored []string, err error) {
+// brought back from the store first and named in broughtBack.
+func (p *Project) artifactsNow(ctx context.Context, block *lockfile.Stage, look bool) (now map[string]cas.Digest, broughtBack []string, err error) {
 	now = map[string]cas.Digest{}
 	rs := p.restorer()
 	for _, name := range slices.Sorted(maps.Keys(block.Artifacts)) {
@@ -28,8 +28,15 @@ func (p *Project) artifactsNow(ctx context.Context, block *lockfile.Stage, look 
 			}
 		}
 		if !look && !p.Workspace.Exists(file) {
-			if err := rs.ensure(ctx, item{path: file, art: art}); err != nil {
+			it := []item{{path: file, art: art}}
+			rs.marks(p.LockPath(), it, restored{})
+			if err := rs.ensure(ctx, it[0]); err != nil {
 				return nil, nil, err
+			}
+			if slices.Contains(rs.report.Placed, file) {
+				if err := p.setPlaced(p.LockPath(), placedOf(it)); err != nil {
+					return nil, nil, err
+				}
 			}
 		}
 		o, err := p.Workspace.Scan(ctx, file)

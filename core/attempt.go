@@ -38,6 +38,8 @@ type run struct {
 	runtime *environment.Runtime
 	// made way maps the paths that were cleared to what was there.
 	madeWay map[string]*workspace.Object
+	// placed is what the state said of the stage's artifacts.
+	placed map[string]placed
 }
 
 // do runs the command and locks what it did. The order is what makes the lock
@@ -137,6 +139,9 @@ func (r *run) makeWay(ctx context.Context) error {
 			return &TrackedError{Path: file}
 		}
 	}
+	if err := r.startFlux(artifacts); err != nil {
+		return err
+	}
 	rs := r.restorer()
 	r.madeWay = map[string]*workspace.Object{}
 	for _, file := range r.outputs() {
@@ -161,6 +166,21 @@ func (r *run) makeWay(ctx context.Context) error {
 	return nil
 }
 
+// startFlux notes that the stage's artifacts are about to change.
+func (r *run) startFlux(artifacts []string) error {
+	s, err := r.readState()
+	if err != nil {
+		return err
+	}
+	r.placed = map[string]placed{}
+	for _, file := range artifacts {
+		if was, ok := s.Locks[r.LockPath()].Artifacts[file]; ok {
+			r.placed[file] = was
+		}
+	}
+	return r.setInFlux(r.LockPath(), artifacts)
+}
+
 func (r *run) clearOutput(ctx context.Context, rs *restorer, file string, o *workspace.Object) error {
 	if err := rs.clear(ctx, file, o, nil, nil); err != nil {
 		return err
@@ -174,8 +194,10 @@ func (r *run) clearOutput(ctx context.Context, rs *restorer, file string, o *wor
 func (r *run) putBack() error {
 	ctx := context.Background() // Also after an interrupt.
 	rs := r.restorer()
+	left := map[string]bool{}
 	for file, o := range r.madeWay {
 		if r.Workspace.Exists(file) {
+			left[file] = true
 			continue
 		}
 		art := &lockfile.Artifact{Path: file, Hash: o.Digest, Size: o.Size, Folder: o.Folder, Executable: o.Executable}
@@ -183,7 +205,31 @@ func (r *run) putBack() error {
 			return fmt.Errorf("put back %q: %w", file, err)
 		}
 	}
-	return nil
+	return r.endFlux(left)
+}
+
+// endFlux notes that artifacts are as they were before the run, but for those
+// that the command left, which are nothing that kept placed.
+func (r *run) endFlux(left map[string]bool) error {
+	if r.placed == nil {
+		return nil // It did not come to that.
+	}
+	s, err := r.readState()
+	if err != nil {
+		return err
+	}
+	if r.lockMoved(r.LockPath(), s) {
+		return nil // By a Git operation during the run; the next one finds them in flux and catches up.
+	}
+	now := s.Locks[r.LockPath()].Artifacts
+	for _, file := range r.stage.Artifacts {
+		file = r.join(file)
+		delete(now, file)
+		if was, ok := r.placed[file]; ok && !left[file] {
+			now[file] = was
+		}
+	}
+	return r.writeState(s)
 }
 
 // execute runs the command and reports an end that is not a good one.

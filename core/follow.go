@@ -32,6 +32,10 @@ func (r *Repository) Follow(ctx context.Context) (*Restored, error) {
 		return &Restored{}, nil
 	}
 	release, err := r.hold(ctx, "restore")
+	var busy *BusyError
+	if errors.As(err, &busy) && busy.Running() && !slices.ContainsFunc(files, func(f string) bool { return r.lockMoved(f, s) }) {
+		return &Restored{}, nil // The run itself is what changes artifacts.
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +67,19 @@ func (r *Repository) lockFiles(ctx context.Context, s *state) ([]string, error) 
 	return slices.Compact(files), nil
 }
 
+// lockMoved reports whether the lock is another than the one last restored from.
+func (r *Repository) lockMoved(file string, s *state) bool {
+	return r.fileDigest(file) != s.Locks[file].Lock
+}
+
 // moved reports whether the lock is another than the one last restored from, or
-// an artifact of it is gone.
+// an artifact of it is gone or was being changed by a kept that was killed.
 func (r *Repository) moved(file string, s *state) bool {
-	was := s.Locks[file]
-	if r.fileDigest(file) != was.Lock {
+	if r.lockMoved(file, s) {
 		return true
 	}
-	for artifact := range was.Artifacts {
-		if !r.Workspace.Exists(artifact) {
+	for artifact, was := range s.Locks[file].Artifacts {
+		if was.inFlux() || !r.Workspace.Exists(artifact) {
 			return true
 		}
 	}
@@ -101,6 +109,7 @@ func (rs *restorer) follow(ctx context.Context, s *state, file string) error {
 	}
 	wanted := items(parent(file), lock)
 	now := placedOf(wanted)
+	rs.marks(file, wanted, was)
 	for _, it := range wanted {
 		if was.Artifacts[it.path] == now[it.path] && rs.Workspace.Exists(it.path) {
 			continue
@@ -112,9 +121,7 @@ func (rs *restorer) follow(ctx context.Context, s *state, file string) error {
 	if err := rs.removeGone(ctx, s, file, wanted); err != nil {
 		return err
 	}
-	for _, m := range rs.report.Missing {
-		delete(now, m.Path)
-	}
+	rs.unplaced(now)
 	s.Locks[file] = restored{Lock: digest, Artifacts: now}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -56,6 +57,8 @@ type item struct {
 	path string
 	art  *lockfile.Artifact
 	name string
+	// input is set for what a stage reads; nothing removes or follows it.
+	input bool
 }
 
 // items returns the artifacts of a lock in folder rel, sorted by path.
@@ -75,6 +78,31 @@ type restorer struct {
 	tracked map[string]bool
 	report  *Restored
 	now     time.Time
+	// mark is called before the first change to the worktree.
+	mark func() error
+}
+
+// touch has to come before every change to the worktree.
+func (rs *restorer) touch() error {
+	mark := rs.mark
+	if mark == nil {
+		return nil
+	}
+	rs.mark = nil
+	if err := mark(); err != nil && !cas.IsReadOnly(err) {
+		return fmt.Errorf("note that artifacts change: %w", err)
+	}
+	return nil
+}
+
+// marks makes the restorer note, before it changes anything, that artifacts of
+// a lock change: those wanted and those that the state has.
+func (rs *restorer) marks(lock string, wanted []item, was restored) {
+	paths := slices.Collect(maps.Keys(was.Artifacts))
+	for _, it := range wanted {
+		paths = append(paths, it.path)
+	}
+	rs.mark = func() error { return rs.setInFlux(lock, paths) }
 }
 
 func (r *Repository) restorer() *restorer {
@@ -111,6 +139,14 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 			return nil, err
 		}
 	}
+	artifacts := slices.DeleteFunc(slices.Clone(wanted), func(it item) bool { return it.input })
+	now := restored{Lock: digest, Artifacts: placedOf(artifacts)}
+	if len(paths) > 0 {
+		now = s.Locks[p.LockPath()]
+		rs.marks(p.LockPath(), artifacts, restored{})
+	} else {
+		rs.marks(p.LockPath(), artifacts, s.Locks[p.LockPath()])
+	}
 	if err := rs.restoreAll(ctx, wanted); err != nil {
 		return rs.report, err
 	}
@@ -118,13 +154,26 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 		if err := rs.removeGone(ctx, s, p.LockPath(), wanted); err != nil {
 			return rs.report, err
 		}
-		s.Locks[p.LockPath()] = restored{Lock: digest, Artifacts: placedOf(wanted)}
-		if err := p.writeState(s); !cas.IsReadOnly(err) {
-			return rs.report, err
-		}
-		// Without the note the next restore compares once more, nothing else.
+	} else if now.Artifacts = maps.Clone(now.Artifacts); now.Artifacts == nil {
+		now.Artifacts = map[string]placed{}
 	}
-	return rs.report, nil
+	maps.Copy(now.Artifacts, placedOf(artifacts))
+	rs.unplaced(now.Artifacts)
+	s.Locks[p.LockPath()] = now
+	if err := p.writeState(s); !cas.IsReadOnly(err) {
+		return rs.report, err
+	}
+	return rs.report, nil // Without the note the next restore compares once more, nothing else.
+}
+
+// unplaced takes those artifacts out of now that are not what the lock says.
+func (rs *restorer) unplaced(now map[string]placed) {
+	for _, m := range rs.report.Missing {
+		delete(now, m.Path)
+	}
+	for _, l := range rs.report.Left {
+		delete(now, l.Path)
+	}
 }
 
 // RestoreFrom puts what the lock of another revision names at paths into the
@@ -196,7 +245,7 @@ func (p *Project) choose(lock *lockfile.Lock, paths []string) ([]item, error) {
 	for _, stage := range lock.Stages {
 		for name, in := range stage.Inputs {
 			art := &lockfile.Artifact{Path: name, Hash: in.Hash, Size: in.Size, Folder: in.Folder, Files: in.Files}
-			all = append(all, item{path: p.join(name), art: art})
+			all = append(all, item{path: p.join(name), art: art, input: true})
 		}
 	}
 	var chosen []item
@@ -257,6 +306,11 @@ func (rs *restorer) ensure(ctx context.Context, it item) error {
 	gone := errors.As(err, &missing) || errors.As(err, &corrupt)
 	if err != nil && !gone {
 		return fmt.Errorf("restore %q: %w", it.path, err)
+	}
+	if current != nil || !gone {
+		if err := rs.touch(); err != nil {
+			return fmt.Errorf("restore %q: %w", it.path, err)
+		}
 	}
 	if current != nil {
 		next := it.art
@@ -518,7 +572,7 @@ func (rs *restorer) removeOne(ctx context.Context, file string, was placed) erro
 		rs.leave(file, err)
 		return nil
 	}
-	if current.Digest != was.Hash || current.Folder != was.Folder {
+	if !was.inFlux() && (current.Digest != was.Hash || current.Folder != was.Folder) {
 		rs.leave(file, ErrModified)
 		return nil
 	}
@@ -527,6 +581,9 @@ func (rs *restorer) removeOne(ctx context.Context, file string, was placed) erro
 	}
 	if kept, err := rs.isKept(ctx, current); err != nil || !kept {
 		return err
+	}
+	if err := rs.touch(); err != nil {
+		return fmt.Errorf("remove %q: %w", file, err)
 	}
 	if err := rs.clear(ctx, file, current, nil, nil); err != nil {
 		return fmt.Errorf("remove %q: %w", file, err)

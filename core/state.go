@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,9 +33,40 @@ type restored struct {
 	Artifacts map[string]placed `json:"artifacts,omitempty"`
 }
 
+// placed is what kept put at a path. The zero value says that kept is changing
+// what is there, or was when it was killed: nobody knows what it is.
 type placed struct {
 	Hash   cas.Digest `json:"hash"`
 	Folder bool       `json:"folder,omitempty"`
+}
+
+func (p placed) inFlux() bool { return p.Hash.IsZero() }
+
+// setInFlux notes that artifacts of a lock are about to change. Without that
+// note, a kept that is killed before it writes what it placed would leave a
+// state that looks as if nothing had happened, and the next checkout of the
+// former lock would leave the artifacts of another one in place.
+func (r *Repository) setInFlux(lock string, paths []string) error {
+	unknown := map[string]placed{}
+	for _, file := range paths {
+		unknown[file] = placed{}
+	}
+	return r.setPlaced(lock, unknown)
+}
+
+// setPlaced updates what the state says of some artifacts of a lock.
+func (r *Repository) setPlaced(lock string, changes map[string]placed) error {
+	s, err := r.readState()
+	if err != nil {
+		return err
+	}
+	entry := s.Locks[lock]
+	if entry.Artifacts == nil {
+		entry.Artifacts = map[string]placed{}
+	}
+	maps.Copy(entry.Artifacts, changes)
+	s.Locks[lock] = entry
+	return r.writeState(s)
 }
 
 func (r *Repository) readState() (*state, error) {

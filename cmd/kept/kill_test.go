@@ -82,7 +82,9 @@ type killRepo struct {
 	// took is how long each command takes when nobody kills it.
 	took map[string]time.Duration
 	// past are states of the working tree that a lock describes.
-	past           []files
+	past []files
+	// last is the state before the round.
+	last           files
 	sawOld, sawNew int
 }
 
@@ -107,7 +109,8 @@ metrics   = ["metrics.json"]
 artifacts = { model = "models/model.bin", parts = "models/parts" }
 `)
 	// The command writes whole files only, so that a half one is kept's doing.
-	s.write("train.sh", `. ./params.toml
+	s.write("train.sh", `set -e
+. ./params.toml
 rm -rf models/parts.part
 mkdir -p models/parts.part/deep
 { echo "model $version"; cat data/rows.bin; } > models/model.part
@@ -128,7 +131,8 @@ mv metrics.part metrics.json
 	s.run("kept", "add", "data/extra.bin", "data/set")
 	s.run("git", "add", ".")
 	s.run("git", "commit", "-q", "-m", "start", "--no-verify")
-	k.past = append(k.past, k.snapshot())
+	k.last = k.snapshot()
+	k.past = append(k.past, k.last)
 	return k
 }
 
@@ -183,6 +187,9 @@ func (k *killRepo) round(kind string) bool {
 	if out, err := k.try("kept", "status"); err != nil {
 		k.fail("status: %v\n%s", err, out)
 	}
+	if kind != "add" && k.rng.IntN(2) == 0 {
+		k.checkBack(after)
+	}
 	if kind == "run" && k.rng.IntN(2) == 0 {
 		// Back to what the lock says, whichever it is, and then on.
 		if out, err := k.try("kept", "restore"); err != nil {
@@ -201,12 +208,27 @@ func (k *killRepo) round(kind string) bool {
 	if out, err := k.try("kept", "verify"); err != nil {
 		k.fail("verify: %v\n%s", err, out)
 	}
+	k.last = done
 	if target != nil {
 		k.checkSame(target, done)
 	} else if k.past = append(k.past, done); len(k.past) > 12 {
 		k.past = slices.Delete(k.past, 0, 1)
 	}
 	return landed
+}
+
+// checkBack goes back to the lock from before, as a checkout would, and makes
+// sure that the hook brings its artifacts back.
+func (k *killRepo) checkBack(after files) {
+	k.write("kept.lock", k.last["kept.lock"])
+	k.run("kept", "hook", "post-index-change", "1", "0")
+	now := k.snapshot()
+	for name := range k.last {
+		if isOutput(name) && name != "metrics.json" && now[name] != k.last[name] {
+			k.fail("back at the lock from before, %s is not that of the lock", name)
+		}
+	}
+	k.write("kept.lock", after["kept.lock"])
 }
 
 // kill starts kept and kills it, or it with all that it started, at a random
