@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 
 	"github.com/kept-dev/kept/cas"
@@ -67,7 +66,12 @@ func OpenRepository(dir string) (*Repository, error) {
 }
 
 // Close writes what is worth remembering. Losing it costs time only.
-func (r *Repository) Close() error { return r.Workspace.Close() }
+func (r *Repository) Close() error {
+	if err := r.Workspace.Close(); !cas.IsReadOnly(err) && !cas.IsDiskFull(err) {
+		return err
+	}
+	return nil
+}
 
 // Project is one experiment of a repository: a kept.toml and its kept.lock.
 type Project struct {
@@ -102,7 +106,7 @@ func Open(dir string) (*Project, error) {
 func (r *Repository) Project(rel string) (*Project, error) {
 	p := &Project{Repository: r, Rel: rel}
 	file := p.join(pipeline.Name)
-	data, err := os.ReadFile(r.Workspace.Abs(file))
+	data, err := readBounded(r.Workspace.Abs(file), pipeline.MaxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +164,7 @@ func (p *Project) Lock() (*lockfile.Lock, error) {
 // lockToWrite is Lock without the blocks that a merge spliced together: running
 // their stages is what replaces them.
 func (p *Project) lockToWrite() (*lockfile.Lock, error) {
-	data, err := os.ReadFile(p.Workspace.Abs(p.LockPath()))
+	data, err := readBounded(p.Workspace.Abs(p.LockPath()), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lockfile.New(), nil
 	}
@@ -177,7 +181,7 @@ func (p *Project) lockToWrite() (*lockfile.Lock, error) {
 // readLock reads and parses a lock of the working tree. The digest is of the
 // file's bytes and zero when there is no file.
 func (r *Repository) readLock(file string) (*lockfile.Lock, cas.Digest, error) {
-	data, err := os.ReadFile(r.Workspace.Abs(file))
+	data, err := readBounded(r.Workspace.Abs(file), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lockfile.New(), cas.Digest{}, nil
 	}
