@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -101,15 +100,20 @@ func (p *Project) addName(lock *lockfile.Lock, file string) (string, error) {
 	if stage := p.writer(file); stage != "" {
 		return "", &ClaimedError{Path: file, By: "stage " + stage}
 	}
-	for _, name := range addNames(file) {
+	names := addNames(file)
+	const most = 50 // A name has up to 64 bytes; a number is to follow.
+	short := strings.TrimLeft(names[0], "-")
+	short = short[:min(len(short), most)]
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("%s-%d", short, i-len(names)+2)
+		if i < len(names) {
+			name = names[i]
+		}
 		if _, taken := lock.Artifacts[name]; !taken && lockfile.ValidName(name) {
 			return name, nil
 		}
 	}
-	return "", fmt.Errorf("%q: %w", file, errNoName)
 }
-
-var errNoName = errors.New("no free artifact name can be made from this path; rename the file")
 
 func owner(a namedArtifact) string {
 	if a.Stage != "" {
