@@ -19,13 +19,17 @@ type BusyError struct {
 	// Holder says what it does, such as "run train (process 4711)".
 	Holder string
 	// Command is the process of a command that goes on though the kept that
-	// started it was killed; 0 where kept itself is at work.
+	// started it was killed, -1 where that kept could not even note its number;
+	// 0 where kept itself is at work.
 	Command int
 }
 
 func (e *BusyError) Error() string {
-	if e.Command != 0 {
+	switch {
+	case e.Command > 0:
 		return fmt.Sprintf("the command of %s goes on as process %d, though its kept was killed", e.Holder, e.Command)
+	case e.Command < 0:
+		return fmt.Sprintf("the command of %s goes on, though its kept was killed", e.Holder)
 	}
 	return "another kept is at work here: " + e.Holder
 }
@@ -38,7 +42,7 @@ const (
 	busyWait = 30 * time.Second
 	// busySure is how long the holder has to be a run before it is believed: the
 	// file may still name the run before, until who has the lock has written.
-	busySure = 200 * time.Millisecond
+	busySure = 50 * time.Millisecond
 )
 
 // hold takes the worktree's lock for what the holder does and returns the

@@ -81,7 +81,7 @@ func (r *Repository) strayCommand() *BusyError {
 	what, process, _ := strings.Cut(readHolder(f.Name()), "\n")
 	pid, err := strconv.Atoi(process)
 	if err != nil {
-		pid = -1 // Killed before it could say.
+		pid = -1
 	}
 	return &BusyError{Holder: what, Command: pid}
 }

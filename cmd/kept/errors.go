@@ -215,7 +215,7 @@ func hintStore(err error) string {
 	case errors.As(err, &large):
 		return "keep data in inputs or artifacts; params and metrics files hold values"
 	case cas.IsDiskFull(err):
-		return "df -h .git/kept"
+		return "df -h . .git/kept"
 	case cas.IsReadOnly(err):
 		return "ls -ld .git/kept .git/kept/store"
 	case errors.Is(err, workspace.ErrLink):
