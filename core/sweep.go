@@ -11,13 +11,14 @@ import (
 const strayAge = 24 * time.Hour
 
 // sweep removes what killed processes left in the folders for unfinished files.
-// It costs three short lists; what can't be removed waits for another time.
+// It costs a few short lists; what can't be removed waits for another time.
 func (r *Repository) sweep() {
 	_, _ = r.objects.Sweep()
 	before := time.Now().Add(-strayAge)
 	for _, pattern := range []string{
 		filepath.Join(r.Local.Temp(), "*"),
 		filepath.Join(filepath.Dir(r.Local.StatCache()), ".index-*"),
+		filepath.Join(filepath.Dir(r.Local.Tracked()), ".tracked-*"),
 	} {
 		names, _ := filepath.Glob(pattern)
 		for _, name := range names {
