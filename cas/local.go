@@ -28,8 +28,9 @@ import (
 // An input/output error of the disk (EIO) is returned as it is, and nothing is
 // moved: it says that the bytes could not be read now, not that they are wrong.
 type Local struct {
-	dir  string
-	disk disk
+	dir     string
+	disk    disk
+	foreign bool // see OpenForeign
 
 	mu    sync.Mutex
 	ready map[string]bool // folders that exist, durably
@@ -56,6 +57,18 @@ func OpenLocal(dir string) (*Local, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	return &Local{dir: abs, disk: osDisk, ready: map[string]bool{}}, nil
+}
+
+// OpenForeign returns the store in dir of somebody else, to read from only:
+// nothing in it is moved, no link is followed to an object and no pipe waited
+// for. A damaged object is a *CorruptError and stays.
+func OpenForeign(dir string) (*Local, error) {
+	l, err := OpenLocal(dir)
+	if err != nil {
+		return nil, err
+	}
+	l.foreign = true
+	return l, nil
 }
 
 // TempDir returns the folder for unfinished writes. It may not exist. A Placer
@@ -117,7 +130,7 @@ func (f *objectFile) Close() error {
 // when a look at the outside of the file tells.
 func (l *Local) find(d Digest) (*objectFile, error) {
 	for _, compressed := range []bool{false, true} {
-		f, err := os.Open(l.path(d, compressed))
+		f, err := l.open(l.path(d, compressed))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -132,6 +145,16 @@ func (l *Local) find(d Digest) (*objectFile, error) {
 		return o, nil
 	}
 	return nil, &MissingError{Digest: d}
+}
+
+func (l *Local) open(name string) (*os.File, error) {
+	if !l.foreign {
+		return os.Open(name)
+	}
+	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: it is no file", fs.ErrNotExist)
+	}
+	return openForeign(name)
 }
 
 // look fills in the sizes of f.
@@ -162,6 +185,9 @@ func (l *Local) look(f *objectFile, d Digest) error {
 // returns the *CorruptError that tells of it.
 func (l *Local) quarantine(f *objectFile, d Digest, reason error) error {
 	e := &CorruptError{Digest: d, Err: reason}
+	if l.foreign {
+		return e
+	}
 	from := l.path(d, f.compressed)
 	mine, err := f.Stat()
 	if err != nil || !sameFile(from, mine) {
