@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/kept-dev/kept/cas"
 )
@@ -67,6 +68,9 @@ func (w *Workspace) visit(ctx context.Context, path string, file fileFunc) (*Obj
 		return nil, err
 	}
 	info, err := os.Lstat(w.Abs(path))
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%q lies below a file: %w", path, fs.ErrNotExist)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +187,8 @@ func (w *Workspace) keepFile(ctx context.Context, store cas.Store, path string, 
 			return d, nil
 		}
 		var missing *cas.MissingError
-		if !errors.As(err, &missing) {
+		var corrupt *cas.CorruptError // out of the way now, and the content is at hand
+		if !errors.As(err, &missing) && !errors.As(err, &corrupt) {
 			return cas.Digest{}, err
 		}
 	}
@@ -239,7 +244,7 @@ func (w *Workspace) readWith(path string, info fs.FileInfo, read func(*os.File) 
 		return cas.Digest{}, err
 	}
 	defer f.Close()
-	before := statOf(info)
+	before, began := statOf(info), w.now()
 	opened, err := f.Stat()
 	if err != nil {
 		return cas.Digest{}, err
@@ -258,7 +263,9 @@ func (w *Workspace) readWith(path string, info fs.FileInfo, read func(*os.File) 
 	if statOf(after) != before {
 		return cas.Digest{}, fmt.Errorf("%q: %w", path, ErrChanging)
 	}
-	w.cache.record(path, before, d, w.now())
+	// The time at which reading began, not ended: a write during a long read, in
+	// the same tick as the one before it, shows in neither time nor size.
+	w.cache.record(path, before, d, began)
 	return d, nil
 }
 

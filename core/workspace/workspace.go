@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
@@ -90,7 +91,7 @@ func (w *Workspace) CheckParents(path string) error {
 			continue
 		}
 		info, err := os.Lstat(w.Abs(path[:i]))
-		if errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 			return nil
 		}
 		if err != nil {
