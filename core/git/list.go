@@ -36,6 +36,17 @@ func (r *Repo) Untracked(ctx context.Context, folder string) ([]string, error) {
 	return r.list(ctx, literal, below(folder, args...))
 }
 
+// Holds reports whether Git has the content of a file or folder as it lies in
+// the worktree: all of it is tracked, and none of it differs from the index.
+func (r *Repo) Holds(ctx context.Context, path string) (bool, error) {
+	tracked, err := r.Tracked(ctx, []string{path})
+	if err != nil || !tracked[path] {
+		return false, err
+	}
+	rest, err := r.list(ctx, literal, below(path, "ls-files", "-z", "--others", "--modified"))
+	return len(rest) == 0, err
+}
+
 // literal makes Git take paths as they are written.
 var literal = []string{"GIT_LITERAL_PATHSPECS=1"}
 
