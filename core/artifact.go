@@ -117,10 +117,17 @@ func (p *Project) catFile(a *namedArtifact, w io.Writer) (bool, error) {
 	if err := p.Workspace.CheckParents(full); err != nil {
 		return false, err
 	}
-	f, err := os.Open(p.Workspace.Abs(full))
+	info, err := os.Lstat(p.Workspace.Abs(full))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return true, &ModifiedArtifactError{Path: full}
+	}
+	f, err := openNow(p.Workspace.Abs(full))
 	if err != nil {
 		return false, err
 	}

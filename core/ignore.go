@@ -52,10 +52,13 @@ func escapeIgnore(name string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `!`, `\!`, `#`, `\#`).Replace(name)
 }
 
+// maxText bounds the size in bytes of a text file that lines are added to.
+const maxText = 16 << 20
+
 // appendLines adds lines to a text file of the experiment, which keeps its line endings.
 func (p *Project) appendLines(name string, lines []string) error {
 	file := p.Workspace.Abs(path.Join(p.Rel, name))
-	old, err := os.ReadFile(file)
+	old, err := readBounded(file, maxText)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -51,7 +51,8 @@ func (s *originStore) fetch(ctx context.Context, d cas.Digest) error {
 		return nil
 	}
 	r, err := s.origin.Open(ctx, d)
-	if errors.As(err, &missing) {
+	var damaged *cas.CorruptError
+	if errors.As(err, &missing) || errors.As(err, &damaged) {
 		return nil
 	}
 	if err != nil {
@@ -59,6 +60,9 @@ func (s *originStore) fetch(ctx context.Context, d cas.Digest) error {
 	}
 	defer r.Close()
 	_, _, err = s.Local.Put(ctx, r)
+	if errors.As(err, &damaged) {
+		return nil // as good as none
+	}
 	return err
 }
 
@@ -71,7 +75,7 @@ func (s *originStore) find(ctx context.Context) {
 	if err != nil || repo.CommonDir == s.git.CommonDir {
 		return
 	}
-	if origin, err := cas.OpenLocal(NewLocal(repo).Store()); err == nil {
+	if origin, err := cas.OpenForeign(NewLocal(repo).Store()); err == nil {
 		s.origin = origin
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 
 	"github.com/kept-dev/kept/cas"
@@ -106,7 +107,7 @@ func Open(dir string) (*Project, error) {
 func (r *Repository) Project(rel string) (*Project, error) {
 	p := &Project{Repository: r, Rel: rel}
 	file := p.join(pipeline.Name)
-	data, err := readBounded(r.Workspace.Abs(file), pipeline.MaxSize)
+	data, err := r.readOwn(file, pipeline.MaxSize)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (p *Project) Lock() (*lockfile.Lock, error) {
 // lockToWrite is Lock without the blocks that a merge spliced together: running
 // their stages is what replaces them.
 func (p *Project) lockToWrite() (*lockfile.Lock, error) {
-	data, err := readBounded(p.Workspace.Abs(p.LockPath()), lockfile.MaxSize)
+	data, err := p.readOwn(p.LockPath(), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lockfile.New(), nil
 	}
@@ -181,7 +182,7 @@ func (p *Project) lockToWrite() (*lockfile.Lock, error) {
 // readLock reads and parses a lock of the working tree. The digest is of the
 // file's bytes and zero when there is no file.
 func (r *Repository) readLock(file string) (*lockfile.Lock, cas.Digest, error) {
-	data, err := readBounded(r.Workspace.Abs(file), lockfile.MaxSize)
+	data, err := r.readOwn(file, lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lockfile.New(), cas.Digest{}, nil
 	}
@@ -211,6 +212,23 @@ func (p *Project) LockAt(ctx context.Context, rev string) (*lockfile.Lock, error
 		return nil, &FileError{Path: rev + ":" + file, Err: err}
 	}
 	return lock, nil
+}
+
+// readOwn reads a kept.toml or kept.lock of the working tree. Neither is read
+// through a link: what lies behind one may belong to nobody's repository.
+func (r *Repository) readOwn(file string, limit int64) ([]byte, error) {
+	info, err := os.Lstat(r.Workspace.Abs(file))
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return nil, &FileError{Path: file, Err: workspace.ErrLink}
+	}
+	data, err := readBounded(r.Workspace.Abs(file), limit)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, &FileError{Path: file, Err: err}
+	}
+	return data, err
 }
 
 func parent(p string) string {
