@@ -87,7 +87,7 @@ func (r *Repository) moved(file string, s *state) bool {
 }
 
 func (r *Repository) fileDigest(file string) cas.Digest {
-	data, err := readBounded(r.Workspace.Abs(file), lockfile.MaxSize)
+	data, err := r.readOwn(file, lockfile.MaxSize)
 	if err != nil {
 		return cas.Digest{}
 	}
@@ -108,20 +108,29 @@ func (rs *restorer) follow(ctx context.Context, s *state, file string) error {
 		return nil
 	}
 	wanted := items(parent(file), lock)
-	now := placedOf(wanted)
 	rs.marks(file, wanted, was)
+	// First, for an artifact may now be a file in what was one, or around it.
+	if err := rs.removeGone(ctx, s, file, wanted); err != nil {
+		return err
+	}
+	now := placedOf(wanted)
+	failed := len(rs.failed)
 	for _, it := range wanted {
 		if was.Artifacts[it.path] == now[it.path] && rs.Workspace.Exists(it.path) {
 			continue
 		}
 		if err := rs.ensure(ctx, it); err != nil {
+			rs.failed = append(rs.failed, it.path)
 			rs.leave(it.path, err)
 		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
-	if err := rs.removeGone(ctx, s, file, wanted); err != nil {
-		return err
+	if len(rs.failed) > failed {
+		// Not seen: a full disk or the like is worth another try next time.
+		digest = was.Lock
 	}
-	rs.unplaced(now)
-	s.Locks[file] = restored{Lock: digest, Artifacts: now}
+	s.Locks[file] = restored{Lock: digest, Artifacts: rs.inPlace(wanted)}
 	return nil
 }

@@ -87,7 +87,6 @@ func (r *Repository) Adopt(ctx context.Context) (*Restored, error) {
 
 func (rs *restorer) adopt(ctx context.Context, s *state, file string, lock *lockfile.Lock) error {
 	wanted := items(parent(file), lock)
-	entry := restored{Artifacts: placedOf(wanted)}
 	for _, it := range wanted {
 		if rs.Workspace.Exists(it.path) {
 			continue
@@ -96,9 +95,6 @@ func (rs *restorer) adopt(ctx context.Context, s *state, file string, lock *lock
 			return err
 		}
 	}
-	for _, m := range rs.report.Missing {
-		delete(entry.Artifacts, m.Path)
-	}
-	s.Locks[file] = entry
+	s.Locks[file] = restored{Artifacts: rs.inPlace(wanted)}
 	return nil
 }

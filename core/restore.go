@@ -80,6 +80,8 @@ type restorer struct {
 	now     time.Time
 	// mark is called before the first change to the worktree.
 	mark func() error
+	// failed are paths that an unexpected error kept from being restored.
+	failed []string
 }
 
 // touch has to come before every change to the worktree.
@@ -140,40 +142,35 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 		}
 	}
 	artifacts := slices.DeleteFunc(slices.Clone(wanted), func(it item) bool { return it.input })
-	now := restored{Lock: digest, Artifacts: placedOf(artifacts)}
-	if len(paths) > 0 {
-		now = s.Locks[p.LockPath()]
-		rs.marks(p.LockPath(), artifacts, restored{})
-	} else {
-		rs.marks(p.LockPath(), artifacts, s.Locks[p.LockPath()])
-	}
-	if err := rs.restoreAll(ctx, wanted); err != nil {
-		return rs.report, err
-	}
+	was := s.Locks[p.LockPath()]
+	now := restored{Lock: digest}
 	if len(paths) == 0 {
+		rs.marks(p.LockPath(), artifacts, was)
+		// First, for an artifact may now be a file in what was one, or around it.
 		if err := rs.removeGone(ctx, s, p.LockPath(), wanted); err != nil {
 			return rs.report, err
 		}
-	} else if now.Artifacts = maps.Clone(now.Artifacts); now.Artifacts == nil {
+	} else {
+		rs.marks(p.LockPath(), artifacts, restored{})
+		now = restored{Lock: was.Lock, Artifacts: maps.Clone(was.Artifacts)}
+	}
+	err = rs.restoreAll(ctx, wanted)
+	if ctx.Err() != nil {
+		return rs.report, err // The state says that they are in flux.
+	}
+	if now.Artifacts == nil {
 		now.Artifacts = map[string]placed{}
 	}
-	maps.Copy(now.Artifacts, placedOf(artifacts))
-	rs.unplaced(now.Artifacts)
+	for _, it := range artifacts {
+		delete(now.Artifacts, it.path)
+	}
+	maps.Copy(now.Artifacts, rs.inPlace(artifacts))
 	s.Locks[p.LockPath()] = now
-	if err := p.writeState(s); !cas.IsReadOnly(err) {
-		return rs.report, err
+	// Without the note the next restore compares once more, nothing else.
+	if noted := p.writeState(s); !cas.IsReadOnly(noted) {
+		err = errors.Join(err, noted)
 	}
-	return rs.report, nil // Without the note the next restore compares once more, nothing else.
-}
-
-// unplaced takes those artifacts out of now that are not what the lock says.
-func (rs *restorer) unplaced(now map[string]placed) {
-	for _, m := range rs.report.Missing {
-		delete(now, m.Path)
-	}
-	for _, l := range rs.report.Left {
-		delete(now, l.Path)
-	}
+	return rs.report, err
 }
 
 // RestoreFrom puts what the lock of another revision names at paths into the
@@ -251,6 +248,9 @@ func (p *Project) choose(lock *lockfile.Lock, paths []string) ([]item, error) {
 	var chosen []item
 	for _, want := range paths {
 		full := p.join(want)
+		if full == "." {
+			full = ""
+		}
 		n := len(chosen)
 		for _, it := range all {
 			if (it.name == want || it.path == full || full == "" || strings.HasPrefix(it.path, full+"/")) &&
@@ -268,18 +268,40 @@ func (p *Project) choose(lock *lockfile.Lock, paths []string) ([]item, error) {
 func placedOf(list []item) map[string]placed {
 	m := make(map[string]placed, len(list))
 	for _, it := range list {
-		m[it.path] = placed{Hash: it.art.Hash, Folder: it.art.Folder}
+		m[it.path] = placed{Hash: it.art.Hash, Folder: it.art.Folder, Executable: it.art.Executable}
 	}
 	return m
 }
 
+// restoreAll restores what can be: one artifact that can't does not keep the
+// others from it.
 func (rs *restorer) restoreAll(ctx context.Context, wanted []item) error {
+	var failed error
 	for _, it := range wanted {
 		if err := rs.ensure(ctx, it); err != nil {
+			rs.failed = append(rs.failed, it.path)
+			failed = errors.Join(failed, err)
+		}
+		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return failed
+}
+
+// inPlace is placedOf without what could not be put in its place.
+func (rs *restorer) inPlace(wanted []item) map[string]placed {
+	now := placedOf(wanted)
+	for _, m := range rs.report.Missing {
+		delete(now, m.Path)
+	}
+	for _, l := range rs.report.Left {
+		delete(now, l.Path)
+	}
+	for _, file := range rs.failed {
+		delete(now, file)
+	}
+	return now
 }
 
 // ensure makes the file or folder at it.path the one that the lock names, or
@@ -329,6 +351,9 @@ func (rs *restorer) ensure(ctx context.Context, it item) error {
 	var unsafe *cas.UnsafeError
 	switch {
 	case errors.As(err, &corrupt), errors.As(err, &missing):
+		if err := rs.clearAgain(ctx, it.path); err != nil {
+			return fmt.Errorf("restore %q: %w", it.path, err)
+		}
 		rs.report.Missing = append(rs.report.Missing, MissingArtifact{Path: it.path, Hash: it.art.Hash})
 	case errors.As(err, &unsafe):
 		rs.leave(it.path, err)
@@ -338,6 +363,20 @@ func (rs *restorer) ensure(ctx context.Context, it item) error {
 		rs.report.Placed = append(rs.report.Placed, it.path)
 	}
 	return nil
+}
+
+// clearAgain removes what is at file after bytes of the store turned out to be
+// damaged: the content before, or the first files of a folder. Neither is what
+// the lock names.
+func (rs *restorer) clearAgain(ctx context.Context, file string) error {
+	current, err := rs.Workspace.Scan(ctx, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return rs.clear(ctx, file, current, nil, nil)
 }
 
 // matches reports whether what was scanned is what the lock names.
@@ -454,7 +493,8 @@ func (r *Repository) isKept(ctx context.Context, o *workspace.Object) (bool, err
 	for _, d := range digests {
 		if _, err := r.objects.Stat(ctx, d); err != nil {
 			var missing *cas.MissingError
-			if errors.As(err, &missing) {
+			var corrupt *cas.CorruptError
+			if errors.As(err, &missing) || errors.As(err, &corrupt) {
 				return false, nil
 			}
 			return false, err
@@ -551,11 +591,12 @@ func (rs *restorer) removeGone(ctx context.Context, s *state, lockPath string, w
 			named[file] = p
 		}
 	}
-	for file, was := range s.Locks[lockPath].Artifacts {
+	was := s.Locks[lockPath].Artifacts
+	for _, file := range slices.Sorted(maps.Keys(was)) {
 		if _, ok := named[file]; ok {
 			continue
 		}
-		if err := rs.removeOne(ctx, file, was); err != nil {
+		if err := rs.removeOne(ctx, file, was[file]); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,8 @@ type restored struct {
 type placed struct {
 	Hash   cas.Digest `json:"hash"`
 	Folder bool       `json:"folder,omitempty"`
+	// Executable is part of what was placed: a commit may change nothing else.
+	Executable bool `json:"executable,omitempty"`
 }
 
 func (p placed) inFlux() bool { return p.Hash.IsZero() }
@@ -119,7 +121,7 @@ func (r *Repository) noteSaved(s SavedContent) error {
 		return err
 	}
 	_, err = f.Write(append(line, '\n'))
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("note saved content of %q: %w", s.Path, err)
 	}
 	return nil
