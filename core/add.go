@@ -45,11 +45,12 @@ func (p *Project) Add(ctx context.Context, paths []string) ([]Added, error) {
 		if err != nil {
 			return nil, err
 		}
+		// At once, so that the next path gets another name.
+		lock.Artifacts[a.Name] = a.Artifact
 		added = append(added, *a)
 	}
 	next := lockfile.New()
 	for i, a := range added {
-		lock.Artifacts[a.Name] = a.Artifact
 		next.Artifacts[a.Name] = a.Artifact
 		if added[i].Ignored, err = p.ignore(ctx, []string{a.Path}); err != nil {
 			return nil, err

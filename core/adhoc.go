@@ -116,6 +116,9 @@ func (r *run) propose(ctx context.Context, proposal *Proposal, before *sources, 
 	if !accept(proposal.Text) {
 		return nil
 	}
+	if err := r.readable(proposal.Text); err != nil {
+		return err
+	}
 	lines := strings.Split(strings.TrimSuffix(proposal.Text, "\n"), "\n")
 	if r.Workspace.Exists(r.join(pipeline.Name)) {
 		lines = slices.Insert(lines, 0, "")
@@ -145,6 +148,19 @@ func (r *run) claimed(file string) bool {
 		}
 	}
 	return r.writer(file) != "" || slices.ContainsFunc(s.Params, func(p pipeline.Source) bool { return p.File == file })
+}
+
+// readable refuses a stage that kept.toml can't have, before it is written: a
+// command that edits a file that it names would make one.
+func (r *run) readable(text string) error {
+	old, err := r.readOwn(r.join(pipeline.Name), pipeline.MaxSize)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if _, err := pipeline.Parse([]byte(string(old) + "\n" + text)); err != nil {
+		return fmt.Errorf("the command does not make a stage: %w", err)
+	}
+	return nil
 }
 
 // addOutput takes a written path as metrics if it reads as numbers, else as an

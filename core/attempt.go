@@ -316,13 +316,14 @@ func (r *run) lock(ctx context.Context, before *sources) error {
 	return r.writeBlock(ctx, block)
 }
 
-// keepInput stores an input unless Git keeps its bytes.
+// keepInput stores an input unless Git keeps its bytes: those of a folder in
+// which it tracks some files, or of a file that was edited since, it does not.
 func (r *run) keepInput(ctx context.Context, file string) (*workspace.Object, error) {
-	tracked, err := r.Git.Tracked(ctx, []string{file})
+	held, err := r.Git.Holds(ctx, file)
 	if err != nil {
 		return nil, err
 	}
-	if tracked[file] {
+	if held {
 		return r.Workspace.Scan(ctx, file)
 	}
 	return r.Workspace.Keep(ctx, r.Store, file)
@@ -377,6 +378,11 @@ func (r *run) artifacts(ctx context.Context, log *events.Log) (map[string]*lockf
 	for name, file := range log.Artifacts {
 		if old, ok := declared[name]; ok && old != file {
 			return nil, fmt.Errorf("artifact %q is %s in %s and %s as logged", name, old, pipeline.Name, file)
+		}
+		if tracked, err := r.Git.Tracked(ctx, []string{r.join(file)}); err != nil {
+			return nil, err
+		} else if len(tracked) > 0 {
+			return nil, &TrackedError{Path: r.join(file)}
 		}
 		declared[name] = file
 	}
@@ -483,6 +489,11 @@ func (r *run) writeBlock(ctx context.Context, block *lockfile.Stage) error {
 // in placed lie where it says. Bytes that are there already are not written again.
 func (p *Project) writeLock(lock *lockfile.Lock, inPlace []item) error {
 	data := lock.Marshal()
+	// A lock that nobody can read would take all others down with it: two stages
+	// may have logged artifacts at one path.
+	if _, err := lockfile.Parse(data); err != nil {
+		return &FileError{Path: p.LockPath(), Err: fmt.Errorf("not written, as it would be refused: %w", err)}
+	}
 	file := p.Workspace.Abs(p.LockPath())
 	old := p.fileDigest(p.LockPath())
 	if old != cas.Sum(data) {

@@ -205,18 +205,28 @@ func (v *verifier) inputs(kind string, want, got map[string]*lockfile.Input) {
 	}
 }
 
-// inputObjects checks the store for an input, unless Git keeps its bytes.
+// inputObjects checks the store for an input, unless Git keeps its bytes. A file
+// that Git tracks and that was edited since is a mismatch already.
 func (v *verifier) inputObjects(ctx context.Context, name string, in *lockfile.Input) error {
 	full, err := v.resolve(name)
 	if err != nil {
 		return err
 	}
-	tracked, err := v.Git.Tracked(ctx, []string{full})
-	if err != nil || tracked[full] {
+	keeps := v.Git.Tracked
+	if in.Folder {
+		keeps = v.holds
+	}
+	kept, err := keeps(ctx, []string{full})
+	if err != nil || kept[full] {
 		return err
 	}
 	v.objects(ctx, name, in.Hash, in.Folder)
 	return nil
+}
+
+func (v *verifier) holds(ctx context.Context, paths []string) (map[string]bool, error) {
+	held, err := v.Git.Holds(ctx, paths[0])
+	return map[string]bool{paths[0]: held}, err
 }
 
 // values checks the values of files against the lock, which may hold more:
