@@ -27,6 +27,8 @@ func run(args []string) int {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
+		// A second signal ends kept at once, whatever it waits for.
+		context.AfterFunc(ctx, stop)
 	}
 	cmd := newRoot(u)
 	cmd.SetArgs(args)

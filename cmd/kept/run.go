@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -71,6 +72,12 @@ func (f *runFlags) options(u *ui) core.RunOptions {
 }
 
 func runStages(cmd *cobra.Command, u *ui, f *runFlags, stages []string) error {
+	switch {
+	case f.write:
+		return &usageError{err: errors.New("--write goes with a command after --"), command: "kept run"}
+	case f.dryRun && len(f.set) > 0:
+		return &usageError{err: errors.New("--dry-run changes nothing, --param edits a file: give one of them"), command: "kept run"}
+	}
 	return eachProject(cmd.Context(), f.all, func(p *core.Project) error {
 		if len(p.Experiment.Stages) == 0 {
 			return &pipeline.UnknownStageError{Name: strings.Join(stages, " ")}
