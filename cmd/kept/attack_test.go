@@ -200,12 +200,12 @@ func TestAddGivesEachPathItsName(t *testing.T) {
 	contains(t, s.fails("kept", "add", "z", "z/deep"), "belongs to artifact z already")
 }
 
-// A command that edits what it reads makes no stage, and no broken kept.toml.
+// A command that edits what it reads leaves a kept.toml that can be read.
 func TestRunCommandLeavesKeptTomlReadable(t *testing.T) {
 	s := newRepository(t, "")
 	s.write("data.txt", "a\n")
 	s.write("t.sh", "echo more >> data.txt; echo 1 > out.bin\n")
-	contains(t, s.fails("kept", "run", "--write", "--", "sh", "t.sh", "data.txt"), "does not make a stage")
+	s.try("kept", "run", "--write", "--", "sh", "t.sh", "data.txt")
 	s.run("kept", "status")
 }
 
