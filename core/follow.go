@@ -129,7 +129,7 @@ func (rs *restorer) follow(ctx context.Context, s *state, file string) error {
 	}
 	if len(rs.failed) > failed {
 		// Not seen: a full disk or the like is worth another try next time.
-		digest = was.Lock
+		digest = cas.Digest{}
 	}
 	s.Locks[file] = restored{Lock: digest, Artifacts: rs.inPlace(wanted)}
 	return nil

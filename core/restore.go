@@ -165,6 +165,9 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 		delete(now.Artifacts, it.path)
 	}
 	maps.Copy(now.Artifacts, rs.inPlace(artifacts))
+	if err != nil {
+		now.Lock = cas.Digest{} // Not seen: the hooks try again.
+	}
 	s.Locks[p.LockPath()] = now
 	// Without the note the next restore compares once more, nothing else.
 	if noted := p.writeState(s); !cas.IsReadOnly(noted) {
