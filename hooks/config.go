@@ -51,11 +51,14 @@ func (in *Installer) removeConfig(ctx context.Context) error {
 // configStatus returns the status of the events that are configured.
 func (in *Installer) configStatus(ctx context.Context, version git.Version) (map[Event]Status, error) {
 	settings, err := in.Repo.LocalConfig(ctx, `^hook\.kept-`)
-	if err != nil || len(settings) == 0 {
+	if err != nil {
 		return nil, err
 	}
 	events := map[Event]Status{}
 	for _, event := range Events {
+		if err := in.addShared(ctx, version, event, settings); err != nil {
+			return nil, err
+		}
 		commands := settings[configName(event)+".command"]
 		if len(commands) == 0 || len(settings[configName(event)+".event"]) == 0 {
 			continue
@@ -86,6 +89,27 @@ func (in *Installer) configStatus(ctx context.Context, version git.Version) (map
 		events[event] = status
 	}
 	return events, nil
+}
+
+// addShared adds the hook of an event to settings if the user has it in a config
+// for all repositories, which no install writes and no uninstall removes.
+func (in *Installer) addShared(ctx context.Context, version git.Version, event Event, settings map[string][]string) error {
+	if !version.AtLeast(firstConfigHook.Major, firstConfigHook.Minor) {
+		return nil // not looked at by this Git, so nothing that would be in the way
+	}
+	for _, key := range []string{configName(event) + ".command", configName(event) + ".event"} {
+		if len(settings[key]) > 0 {
+			continue
+		}
+		value, ok, err := in.Repo.Config(ctx, key)
+		if err != nil {
+			return err
+		}
+		if ok {
+			settings[key] = []string{value}
+		}
+	}
+	return nil
 }
 
 // disabled returns the setting that switches the hook of an event off, or "".

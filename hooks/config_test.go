@@ -2,6 +2,7 @@ package hooks
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -110,5 +111,37 @@ func TestAttributes(t *testing.T) {
 	}
 	if _, err := AddAttributes(c.dir); err == nil {
 		t.Error("wrote through a link that Git does not follow")
+	}
+}
+
+// TestStatusOfSharedConfig: hooks that a user configured for all repositories
+// are no install's, and run all the same.
+func TestStatusOfSharedConfig(t *testing.T) {
+	c := newClone(t)
+	c.version = configHooks
+	t.Setenv("PATH", filepath.Dir(c.kept)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	shared := filepath.Join(t.TempDir(), "gitconfig")
+	t.Setenv("GIT_CONFIG_GLOBAL", shared)
+	for _, event := range Events {
+		c.git("config", "--global", configName(event)+".command", "kept hook "+string(event))
+		c.git("config", "--global", configName(event)+".event", string(event))
+	}
+	before, err := os.ReadFile(shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "post-index-change: config runs\npost-checkout: config runs\npre-commit: config runs\n"
+	report, err := c.installer().Status(t.Context())
+	if got := summary(report); got != want || err != nil {
+		t.Errorf("before: got\n%swant\n%s(%v)", got, want, err)
+	}
+	if got := summary(c.install()); got != want {
+		t.Errorf("installed: got\n%swant\n%s", got, want)
+	}
+	if got := summary(c.uninstall()); got != want {
+		t.Errorf("uninstalled: got\n%swant\n%s", got, want)
+	}
+	if after, err := os.ReadFile(shared); string(after) != string(before) {
+		t.Errorf("the user's config was changed: %v\n%s", err, after)
 	}
 }
