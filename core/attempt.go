@@ -70,11 +70,12 @@ func (r *run) do(ctx context.Context) error {
 	return errors.Join(err, r.writeRecord())
 }
 
-// newRunID returns an id that sorts by time and that no other machine picks.
+// newRunID returns an id that sorts by time, also within a second, and that no other machine picks.
 func newRunID(now time.Time) string {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // crypto/rand.Read never fails.
-	return now.UTC().Format("20060102-150405-") + hex.EncodeToString(random[:])
+	milliseconds := strings.ReplaceAll(now.UTC().Format("20060102-150405.000"), ".", "")
+	return milliseconds + "-" + hex.EncodeToString(random[:])
 }
 
 // begin makes the run's folder with what the command's program may ask for.
