@@ -35,6 +35,8 @@ func driverCommand(quoted string) string {
 }
 
 // driverSettings returns the config of the merge driver and of diffs, by key.
+// There is no merge.kept.name: with a name and no command Git refuses to merge
+// at all, and without either it merges as text.
 // The function context of a diff hunk is the header of the table it is in.
 func (in *Installer) driverSettings() [][2]string {
 	quoted := quote(in.Binary)
@@ -42,7 +44,6 @@ func (in *Installer) driverSettings() [][2]string {
 		quoted = "kept"
 	}
 	return [][2]string{
-		{"merge.kept.name", "kept.lock, block by block"},
 		{"merge.kept.driver", driverCommand(quoted)},
 		{"diff.kept.xfuncname", `^\[.*\]$`},
 	}
