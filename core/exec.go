@@ -49,6 +49,11 @@ func (p *process) run() (exit, error) {
 	cmd.Stdout = io.MultiWriter(p.streams.Out, p.log)
 	cmd.Stderr = io.MultiWriter(p.streams.Err, p.log)
 	cmd.WaitDelay = pipeGrace
+	if !p.streams.Terminal {
+		// What the shell started has to hear of a signal as well as the shell. On a
+		// terminal a group of its own could not read from it.
+		ownGroup(cmd)
+	}
 
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -71,12 +76,16 @@ func (p *process) run() (exit, error) {
 	}
 }
 
-// pass hands a signal on to the command.
+// pass hands a signal on to the command, and to all of its group where it has
+// one of its own.
 func (p *process) pass(to *os.Process, sig os.Signal, count int) {
+	if count > 1 {
+		sig = os.Kill
+	}
 	switch {
-	case count > 1:
-		_ = to.Kill()
-	case sig == os.Interrupt && p.streams.Terminal:
+	case !p.streams.Terminal:
+		_ = signalGroup(to, sig)
+	case sig == os.Interrupt:
 		// The terminal gave it to the command as well.
 	default:
 		_ = to.Signal(sig)

@@ -10,3 +10,7 @@ import (
 func shell(command string) *exec.Cmd { return exec.Command("cmd", "/C", command) }
 
 func signalOf(*os.ProcessState) string { return "" }
+
+func ownGroup(*exec.Cmd) {}
+
+func signalGroup(leader *os.Process, sig os.Signal) error { return leader.Signal(sig) }
