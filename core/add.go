@@ -2,11 +2,13 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
-	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -24,6 +26,11 @@ type Added struct {
 type ClaimedError struct{ Path, By string }
 
 func (e *ClaimedError) Error() string { return fmt.Sprintf("%s belongs to %s already", e.Path, e.By) }
+
+// NoFileError reports a path that the user named with nothing there.
+type NoFileError struct{ Path string }
+
+func (e *NoFileError) Error() string { return fmt.Sprintf("there is no file or folder %q", e.Path) }
 
 // Add keeps files and folders of the experiment that no stage writes: their
 // bytes go into the store, their names and hashes into the lock. The lock is
@@ -60,24 +67,23 @@ func (p *Project) Add(ctx context.Context, paths []string) ([]Added, error) {
 }
 
 func (p *Project) addOne(ctx context.Context, lock *lockfile.Lock, name string) (*Added, error) {
-	if err := cas.CheckPath(name); err != nil {
-		return nil, fmt.Errorf("add %q: %w", name, err)
+	if err := pipeline.CheckWrite(name); err != nil {
+		return nil, fmt.Errorf("add %w", err)
 	}
 	full := p.join(name)
-	tracked, err := p.Git.Tracked(ctx, []string{full})
-	if err != nil {
+	if err := p.checkUntracked(ctx, []string{full}); err != nil {
 		return nil, err
-	}
-	if tracked[full] {
-		return nil, &TrackedError{Path: full}
 	}
 	key, err := p.addName(lock, name)
 	if err != nil {
 		return nil, err
 	}
 	art, err := p.keepArtifact(ctx, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &NoFileError{Path: full}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("add %q: %w", name, err)
+		return nil, fmt.Errorf("add %w", err)
 	}
 	a := &Added{Name: key, Path: name, Changed: true, Artifact: art}
 	if old := lock.Artifacts[key]; old != nil {

@@ -106,7 +106,9 @@ func (r *run) propose(ctx context.Context, proposal *Proposal, before *sources, 
 		delete(before.inputs, file)
 		return true
 	})
-	maps.Copy(r.stage.Artifacts, log.Artifacts)
+	if r.stage.Artifacts, err = r.allArtifacts(ctx, log.Artifacts); err != nil {
+		return err
+	}
 	for _, file := range newOutputs(files, now) {
 		if !r.claimed(file) && cas.CheckPath(file) == nil {
 			r.addOutput(file, now[file].tracked)

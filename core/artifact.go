@@ -42,9 +42,16 @@ func (e *AmbiguousError) Error() string {
 }
 
 // ModifiedArtifactError reports an artifact of the working tree that is not what the lock names.
-type ModifiedArtifactError struct{ Path string }
+type ModifiedArtifactError struct {
+	Path string
+	// Missing says that nothing is there.
+	Missing bool
+}
 
 func (e *ModifiedArtifactError) Error() string {
+	if e.Missing {
+		return e.Path + " is not in the working tree"
+	}
 	return fmt.Sprintf("%s is not what %s names", e.Path, lockfile.Name)
 }
 
@@ -103,11 +110,34 @@ func (p *Project) Cat(ctx context.Context, rev, name string, w io.Writer) error 
 		}
 	}
 	r, err := p.Store.Open(ctx, a.Hash)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = io.Copy(w, r)
+		err = errors.Join(err, r.Close())
 	}
-	defer r.Close()
-	_, err = io.Copy(w, r)
+	return a.unavailable(rev, err)
+}
+
+// UnavailableError reports an artifact whose bytes no store within reach has.
+type UnavailableError struct {
+	Name string
+	// Rev is empty for the working tree.
+	Rev string
+	// Err is a *cas.MissingError or a *cas.CorruptError.
+	Err error
+}
+
+func (e *UnavailableError) Error() string { return fmt.Sprintf("artifact %q: %v", e.Name, e.Err) }
+
+// Unwrap returns the cause.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// unavailable names the artifact in an error about its object.
+func (a *namedArtifact) unavailable(rev string, err error) error {
+	var missing *cas.MissingError
+	var corrupt *cas.CorruptError
+	if errors.As(err, &missing) || errors.As(err, &corrupt) {
+		return &UnavailableError{Name: a.Name, Rev: rev, Err: err}
+	}
 	return err
 }
 
@@ -151,10 +181,14 @@ func (p *Project) Path(ctx context.Context, rev, name string) (string, error) {
 		return "", err
 	}
 	if rev != "" {
-		return p.view(ctx, a)
+		file, err := p.view(ctx, a)
+		return file, a.unavailable(rev, err)
 	}
 	full := p.join(a.Path)
 	o, err := p.Workspace.Scan(ctx, full)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", &ModifiedArtifactError{Path: full, Missing: true}
+	}
 	if err != nil {
 		return "", err
 	}

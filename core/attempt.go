@@ -51,13 +51,16 @@ func (r *run) do(ctx context.Context) error {
 		return err
 	}
 	if len(before.missing) > 0 {
-		return &MissingSourceError{Stage: r.stage.Name, Paths: before.missing}
+		return r.missingSources(ctx, before.missing)
 	}
 	if err := r.begin(before.params); err != nil {
 		return err
 	}
 	if err := r.makeWay(ctx); err != nil {
 		return errors.Join(err, r.putBack())
+	}
+	if r.opts.Started != nil {
+		r.opts.Started(r.stage, r.result.Reasons)
 	}
 	err = r.execute(ctx, before)
 	if err == nil {
@@ -87,7 +90,7 @@ func (r *run) begin(params map[string]lockfile.Value) error {
 		return fmt.Errorf("make the run's folder: %w", err)
 	}
 	if err := writeStageFile(r.dir, r.stage.Name, r.stage.Artifacts, params); err != nil {
-		return err
+		return fmt.Errorf("fill the run's folder: %w", err)
 	}
 	r.record = r.newRecord(r.id, r.stage.Name, r.stage.Command, r.opts.Version, os.Getpid())
 	r.record.setValues(params, nil)
@@ -131,14 +134,8 @@ func (r *run) makeWay(ctx context.Context) error {
 	for i := range artifacts {
 		artifacts[i] = r.join(artifacts[i])
 	}
-	tracked, err := r.Git.Tracked(ctx, artifacts)
-	if err != nil {
+	if err := r.checkUntracked(ctx, artifacts); err != nil {
 		return err
-	}
-	for _, file := range artifacts {
-		if tracked[file] {
-			return &TrackedError{Path: file}
-		}
 	}
 	if err := r.startFlux(artifacts); err != nil {
 		return err
@@ -286,6 +283,10 @@ func (r *run) environ() []string {
 // lock keeps what the run wrote and names it in the lock.
 func (r *run) lock(ctx context.Context, before *sources) error {
 	log, err := events.Read(filepath.Join(r.dir, events.File))
+	var conflict *events.ConflictError
+	if errors.As(err, &conflict) {
+		return fmt.Errorf("stage %s: %w", r.stage.Name, conflict)
+	}
 	if err != nil {
 		return err
 	}
@@ -374,18 +375,9 @@ func (r *run) metrics(ctx context.Context, log *events.Log) (map[string]lockfile
 
 // artifacts keeps the declared artifacts and those that the program logged.
 func (r *run) artifacts(ctx context.Context, log *events.Log) (map[string]*lockfile.Artifact, error) {
-	declared := map[string]string{}
-	maps.Copy(declared, r.stage.Artifacts)
-	for name, file := range log.Artifacts {
-		if old, ok := declared[name]; ok && old != file {
-			return nil, fmt.Errorf("artifact %q is %s in %s and %s as logged", name, old, pipeline.Name, file)
-		}
-		if tracked, err := r.Git.Tracked(ctx, []string{r.join(file)}); err != nil {
-			return nil, err
-		} else if len(tracked) > 0 {
-			return nil, &TrackedError{Path: r.join(file)}
-		}
-		declared[name] = file
+	declared, err := r.allArtifacts(ctx, log.Artifacts)
+	if err != nil {
+		return nil, err
 	}
 	kept := map[string]*lockfile.Artifact{}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
@@ -456,7 +448,7 @@ func (p *Project) keepBytes(ctx context.Context, b []byte) (cas.Digest, error) {
 // writeBlock puts the block into the lock that lies on disk now, which another
 // stage's run may have written since.
 func (r *run) writeBlock(ctx context.Context, block *lockfile.Stage) error {
-	lock, err := r.lockToWrite()
+	lock, _, err := r.lockToWrite()
 	if err != nil {
 		return err
 	}

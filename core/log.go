@@ -1,13 +1,16 @@
 package core
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"strings"
 
 	"github.com/kept-dev/kept/core/events"
+	"github.com/kept-dev/kept/core/pipeline"
+	"github.com/kept-dev/kept/lockfile"
 )
 
 // NoRunError reports that a command that logs was called outside a run.
@@ -35,15 +38,20 @@ func Log(e events.Event) error {
 
 // LogArtifact names a file or folder, given from the current folder, as an
 // artifact of the run that this process is part of. Without a name it is called
-// as the file, less its suffix.
+// as Add would call it: as the file, less its suffix.
 func LogArtifact(name, file string) error {
 	file, err := artifactPath(file)
 	if err != nil {
 		return err
 	}
 	if name == "" {
-		base := path.Base(file)
-		name = strings.TrimSuffix(base, path.Ext(base))
+		name = addNames(file)[0]
+	}
+	if err := pipeline.CheckWrite(file); err != nil {
+		return fmt.Errorf("log artifact %w", err)
+	}
+	if !lockfile.ValidName(name) {
+		return &NameError{Name: name}
 	}
 	return Log(events.Artifact{Name: name, Path: file})
 }
@@ -53,16 +61,18 @@ func artifactPath(name string) (string, error) {
 	if _, err := RunDir(); err != nil {
 		return "", err
 	}
-	if _, err := os.Lstat(name); err != nil {
-		return "", err
-	}
 	abs, err := filepath.Abs(name)
 	if err != nil {
 		return "", err
 	}
 	rel, err := filepath.Rel(os.Getenv("KEPT_EXPERIMENT"), abs)
 	if err != nil || strings.HasPrefix(filepath.ToSlash(rel), "../") {
-		return "", fmt.Errorf("artifact %q: %w", name, ErrOutside)
+		return "", &ReservedError{Path: name, Why: "it is outside the folder of " + pipeline.Name}
+	}
+	if _, err := os.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+		return "", &NoFileError{Path: name}
+	} else if err != nil {
+		return "", err
 	}
 	return filepath.ToSlash(rel), nil
 }

@@ -242,7 +242,7 @@ func (p *Project) readFiles(list []pipeline.Source) (files map[string][]byte, mi
 		case errors.Is(err, fs.ErrNotExist):
 			missing = append(missing, source.File)
 		case err != nil:
-			return nil, nil, &FileError{Path: full, Err: err}
+			return nil, nil, &FileError{Path: full, Err: reason(err)}
 		default:
 			files[source.File] = data
 		}
@@ -250,11 +250,18 @@ func (p *Project) readFiles(list []pipeline.Source) (files map[string][]byte, mi
 	return files, missing, nil
 }
 
-// within says which experiment an error about one of its files belongs to. At
-// the top of the worktree the file's name says it all.
+// within names the file of an error about one of the experiment's files by its
+// path in the worktree.
 func (p *Project) within(err error) error {
-	if err == nil || p.Rel == "" {
+	var file *values.FileError
+	var key *values.UnknownKeyError
+	switch {
+	case err == nil || p.Rel == "":
 		return err
+	case errors.As(err, &file):
+		return &values.FileError{Name: p.join(file.Name), Line: file.Line, Err: file.Err}
+	case errors.As(err, &key):
+		return &values.UnknownKeyError{Name: p.join(key.Name), Key: key.Key, Near: key.Near}
 	}
 	return &FileError{Path: p.Rel, Err: err}
 }

@@ -27,13 +27,30 @@ func (e *NoExperimentError) Error() string {
 type FileError struct {
 	// Path is relative to the top of the repository.
 	Path string
-	Err  error
+	// Rev is the revision that has the file; empty for the working tree.
+	Rev string
+	Err error
 }
 
-func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
+func (e *FileError) Error() string {
+	if e.Rev != "" {
+		return e.Rev + ":" + e.Path + ": " + e.Err.Error()
+	}
+	return e.Path + ": " + e.Err.Error()
+}
 
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
+
+// reason returns what the system says of a file, without the operation and the
+// absolute path that come with it: whoever wraps it names the file.
+func reason(err error) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
+}
 
 // Repository is a clone with its store: what commands need that work on every
 // lock of a worktree.
@@ -109,7 +126,7 @@ func (r *Repository) Project(rel string) (*Project, error) {
 	file := p.join(pipeline.Name)
 	data, err := r.readOwn(file, pipeline.MaxSize)
 	if err != nil {
-		return nil, err
+		return nil, &FileError{Path: file, Err: reason(err)}
 	}
 	if p.Experiment, err = pipeline.Parse(data); err != nil {
 		return nil, p.within(err)
@@ -162,21 +179,21 @@ func (p *Project) Lock() (*lockfile.Lock, error) {
 	return lock, err
 }
 
-// lockToWrite is Lock without the blocks that a merge spliced together: running
-// their stages is what replaces them.
-func (p *Project) lockToWrite() (*lockfile.Lock, error) {
+// lockToWrite is Lock without the blocks that a merge spliced together, whose
+// stages it names: running them is what replaces the blocks.
+func (p *Project) lockToWrite() (lock *lockfile.Lock, spliced []string, err error) {
 	data, err := p.readOwn(p.LockPath(), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return lockfile.New(), nil
+		return lockfile.New(), nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, &FileError{Path: p.LockPath(), Err: reason(err)}
 	}
-	lock, _, err := lockfile.ParseUnspliced(data)
+	lock, spliced, err = lockfile.ParseUnspliced(data)
 	if err != nil {
-		return nil, &FileError{Path: p.LockPath(), Err: err}
+		return nil, nil, &FileError{Path: p.LockPath(), Err: err}
 	}
-	return lock, nil
+	return lock, spliced, nil
 }
 
 // readLock reads and parses a lock of the working tree. The digest is of the
@@ -187,7 +204,7 @@ func (r *Repository) readLock(file string) (*lockfile.Lock, cas.Digest, error) {
 		return lockfile.New(), cas.Digest{}, nil
 	}
 	if err != nil {
-		return nil, cas.Digest{}, err
+		return nil, cas.Digest{}, &FileError{Path: file, Err: reason(err)}
 	}
 	lock, err := lockfile.Parse(data)
 	if err != nil {
@@ -197,11 +214,12 @@ func (r *Repository) readLock(file string) (*lockfile.Lock, cas.Digest, error) {
 }
 
 // LockAt reads the lock of this experiment as it was at rev; a revision without
-// one has an empty lock.
+// one has an empty lock, and so has HEAD before the first commit.
 func (p *Project) LockAt(ctx context.Context, rev string) (*lockfile.Lock, error) {
 	file := p.LockPath()
 	data, err := p.Git.ReadFile(ctx, rev, file)
-	if errors.Is(err, fs.ErrNotExist) {
+	var unknown *git.RevisionError
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &unknown) && rev == "HEAD" {
 		return lockfile.New(), nil
 	}
 	if err != nil {
@@ -209,7 +227,7 @@ func (p *Project) LockAt(ctx context.Context, rev string) (*lockfile.Lock, error
 	}
 	lock, err := lockfile.Parse(data)
 	if err != nil {
-		return nil, &FileError{Path: rev + ":" + file, Err: err}
+		return nil, &FileError{Path: file, Rev: rev, Err: err}
 	}
 	return lock, nil
 }
@@ -222,13 +240,9 @@ func (r *Repository) readOwn(file string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil, &FileError{Path: file, Err: workspace.ErrLink}
+		return nil, &workspace.LinkError{Path: file, Link: file}
 	}
-	data, err := readBounded(r.Workspace.Abs(file), limit)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, &FileError{Path: file, Err: err}
-	}
-	return data, err
+	return readBounded(r.Workspace.Abs(file), limit)
 }
 
 func parent(p string) string {

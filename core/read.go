@@ -13,7 +13,7 @@ type TooLargeError struct {
 }
 
 func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("%d bytes; at most %d are read", e.Size, e.Limit)
+	return fmt.Sprintf("file of %d bytes is too large: at most %d are read", e.Size, e.Limit)
 }
 
 // errNotRegular reports a pipe, a device or a folder where a file is wanted.
@@ -33,7 +33,7 @@ func readBounded(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %q: %w", path, errNotRegular)
+		return nil, errNotRegular
 	}
 	if info.Size() > limit {
 		return nil, &TooLargeError{Size: info.Size(), Limit: limit}

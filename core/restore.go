@@ -49,8 +49,12 @@ type Untouched struct {
 // ErrTracked reports a path that Git tracks: Git restores it, kept never touches it.
 var ErrTracked = errors.New("tracked by Git")
 
-// ErrNotInLock reports a path that the lock does not name.
-var ErrNotInLock = errors.New("no artifact or stored input of this lock")
+// NotInLockError reports a path that the lock does not name.
+type NotInLockError struct{ Path string }
+
+func (e *NotInLockError) Error() string {
+	return fmt.Sprintf("%s names no artifact or input %q", lockfile.Name, e.Path)
+}
 
 // item is one artifact of a lock with its path in the worktree.
 type item struct {
@@ -193,26 +197,26 @@ func (p *Project) RestoreFrom(ctx context.Context, rev string, paths []string) (
 }
 
 // RestoreObject puts the object whose digest starts with prefix ("blake3:" and
-// at least four hex digits) at one path of the experiment.
-func (p *Project) RestoreObject(ctx context.Context, prefix, name string) (*Restored, error) {
-	found, err := p.objects.Find(strings.TrimPrefix(prefix, cas.Prefix))
+// at least four hex digits) at one path of the worktree.
+func (r *Repository) RestoreObject(ctx context.Context, prefix, file string) (*Restored, error) {
+	if err := cas.CheckPath(file); err != nil {
+		return nil, err
+	}
+	found, err := r.objects.Find(strings.TrimPrefix(prefix, cas.Prefix))
 	if err != nil {
 		return nil, err
 	}
 	if len(found) != 1 {
 		return nil, &ObjectError{Prefix: prefix, Matches: len(found)}
 	}
-	art := &lockfile.Artifact{Path: name, Hash: found[0]}
-	if err := cas.CheckPath(name); err != nil {
-		return nil, fmt.Errorf("%q: %w", name, err)
-	}
-	if art.Size, err = p.Store.Stat(ctx, art.Hash); err != nil {
+	art := &lockfile.Artifact{Path: file, Hash: found[0]}
+	if art.Size, err = r.Store.Stat(ctx, art.Hash); err != nil {
 		return nil, err
 	}
-	if art.Folder, err = p.isTree(ctx, art.Hash); err != nil {
+	if art.Folder, err = r.isTree(ctx, art.Hash); err != nil {
 		return nil, err
 	}
-	return p.restoreItems(ctx, []item{{path: p.join(name), art: art}})
+	return r.restoreItems(ctx, []item{{path: file, art: art}})
 }
 
 // ObjectError reports a digest prefix that names no object, or several.
@@ -225,16 +229,16 @@ func (e *ObjectError) Error() string {
 	if e.Matches == 0 {
 		return fmt.Sprintf("no object %s in the store", e.Prefix)
 	}
-	return fmt.Sprintf("%s is the start of %d objects", e.Prefix, e.Matches)
+	return fmt.Sprintf("%s is the start of %d objects: add digits", e.Prefix, e.Matches)
 }
 
-func (p *Project) restoreItems(ctx context.Context, wanted []item) (*Restored, error) {
-	release, err := p.hold(ctx, "restore")
+func (r *Repository) restoreItems(ctx context.Context, wanted []item) (*Restored, error) {
+	release, err := r.hold(ctx, "restore")
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	rs := p.restorer()
+	rs := r.restorer()
 	return rs.report, rs.restoreAll(ctx, wanted)
 }
 
@@ -262,7 +266,7 @@ func (p *Project) choose(lock *lockfile.Lock, paths []string) ([]item, error) {
 			}
 		}
 		if len(chosen) == n {
-			return nil, fmt.Errorf("%q: %w", want, ErrNotInLock)
+			return nil, &NotInLockError{Path: want}
 		}
 	}
 	return chosen, nil
@@ -351,35 +355,62 @@ func (rs *restorer) ensure(ctx context.Context, it item) error {
 		return nil
 	}
 	err = rs.put(ctx, it, tree)
+	for errors.As(err, &corrupt) && corrupt.Quarantine != "" {
+		// One damaged object less in the way: the origin may have a good one.
+		if tree, err = rs.fetch(ctx, it.art); err == nil {
+			err = rs.put(ctx, it, tree)
+		}
+	}
 	var unsafe *cas.UnsafeError
 	switch {
 	case errors.As(err, &corrupt), errors.As(err, &missing):
-		if err := rs.clearAgain(ctx, it.path); err != nil {
-			return fmt.Errorf("restore %q: %w", it.path, err)
-		}
-		rs.report.Missing = append(rs.report.Missing, MissingArtifact{Path: it.path, Hash: it.art.Hash})
+		return rs.giveUp(ctx, it)
 	case errors.As(err, &unsafe):
 		rs.leave(it.path, err)
 	case err != nil:
-		return fmt.Errorf("restore %q: %w", it.path, err)
+		return err
 	default:
 		rs.report.Placed = append(rs.report.Placed, it.path)
 	}
 	return nil
 }
 
-// clearAgain removes what is at file after bytes of the store turned out to be
-// damaged: the content before, or the first files of a folder. Neither is what
-// the lock names.
-func (rs *restorer) clearAgain(ctx context.Context, file string) error {
-	current, err := rs.Workspace.Scan(ctx, file)
+// giveUp takes away what is at a path whose content turned out to be damaged
+// when something was in the way already, or in place in part: that an artifact
+// is missing shows, that it is another one does not.
+func (rs *restorer) giveUp(ctx context.Context, it item) error {
+	rs.report.Missing = append(rs.report.Missing, MissingArtifact{Path: it.path, Hash: it.art.Hash})
+	current, err := rs.Workspace.Scan(ctx, it.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	if err != nil {
-		return err
+	if err == nil && !current.Folder {
+		err = rs.clear(ctx, it.path, current, nil, nil)
+	} else if err == nil {
+		// Its files came from the store or were saved before; as a whole they never were a folder of anybody's.
+		err = rs.clearFolder(ctx, it.path, current)
 	}
-	return rs.clear(ctx, file, current, nil, nil)
+	if err != nil {
+		return fmt.Errorf("restore %q: %w", it.path, err)
+	}
+	return nil
+}
+
+// clearFolder removes a folder whose files the store has one by one.
+func (rs *restorer) clearFolder(ctx context.Context, file string, current *workspace.Object) error {
+	for _, e := range current.Tree {
+		if kept, err := rs.isKept(ctx, &workspace.Object{Digest: e.Digest}); err != nil {
+			return err
+		} else if !kept {
+			return rs.clear(ctx, file, current, nil, nil)
+		}
+	}
+	for _, e := range current.Tree {
+		if err := rs.place.Remove(path.Join(file, e.Path)); err != nil {
+			return err
+		}
+	}
+	return rs.place.RemoveEmpty(file)
 }
 
 // matches reports whether what was scanned is what the lock names.
@@ -391,19 +422,36 @@ func matches(o *workspace.Object, art *lockfile.Artifact) bool {
 // the working tree is touched, and returns a folder's tree.
 func (rs *restorer) fetch(ctx context.Context, art *lockfile.Artifact) (cas.Tree, error) {
 	if !art.Folder {
-		_, err := rs.Store.Stat(ctx, art.Hash)
-		return nil, err
+		return nil, rs.fetchObject(ctx, art.Hash, art.Size)
 	}
 	tree, err := rs.tree(ctx, art.Hash)
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range tree {
-		if _, err := rs.Store.Stat(ctx, e.Digest); err != nil {
+		if err := rs.fetchObject(ctx, e.Digest, e.Size); err != nil {
 			return nil, err
 		}
 	}
 	return tree, nil
+}
+
+// fetchObject makes sure that an object is in the store and has the size that
+// is recorded for it. Where it has another, reading it tells who is wrong.
+func (rs *restorer) fetchObject(ctx context.Context, d cas.Digest, size int64) error {
+	got, err := rs.Store.Stat(ctx, d)
+	if err != nil || got == size {
+		return err
+	}
+	r, err := rs.Store.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r)
+	if err = errors.Join(err, r.Close()); err == nil {
+		err = fmt.Errorf("object %s: %w: %d bytes, want %d", d.Short(), cas.ErrSize, got, size)
+	}
+	return err
 }
 
 // maxManifest bounds the manifest that is read into memory: some ten million entries.
@@ -477,7 +525,7 @@ func (rs *restorer) save(ctx context.Context, file string, current *workspace.Ob
 	}
 	saved, err := rs.Workspace.Keep(ctx, rs.objects, file)
 	if err != nil {
-		return fmt.Errorf("save its content: %w", err)
+		return err
 	}
 	note := SavedContent{Path: file, Hash: saved.Digest, Time: rs.now.UTC().Truncate(time.Second)}
 	if err := rs.noteSaved(note); err != nil {
@@ -564,6 +612,10 @@ func (rs *restorer) putEntry(ctx context.Context, folder string, e cas.Entry) er
 }
 
 func (rs *restorer) leave(file string, err error) {
+	var named *FileError
+	if errors.As(err, &named) && named.Path == file {
+		err = named.Err
+	}
 	rs.report.Left = append(rs.report.Left, Untouched{Path: file, Err: err})
 }
 

@@ -78,7 +78,7 @@ func (p *Project) Run(ctx context.Context, opts RunOptions) error {
 		}
 		defer release()
 		p.sweep()
-		if err := p.setParams(stages, opts.Set); err != nil {
+		if err := p.setParams(ctx, stages, opts.Set); err != nil {
 			return err
 		}
 	}
@@ -107,7 +107,7 @@ func stageNames(stages []*pipeline.Stage) []string {
 
 // runStage runs one stage if it has to be.
 func (p *Project) runStage(ctx context.Context, stage *pipeline.Stage, force bool, ran map[string]bool, opts RunOptions) (*StageResult, error) {
-	lock, err := p.lockToWrite()
+	lock, spliced, err := p.lockToWrite()
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +115,9 @@ func (p *Project) runStage(ctx context.Context, stage *pipeline.Stage, force boo
 	reasons, restored, err := p.staleness(ctx, stage, block, opts.DryRun)
 	if err != nil {
 		return nil, err
+	}
+	if slices.Contains(spliced, stage.Name) {
+		reasons = []pipeline.Reason{{Kind: pipeline.KindSpliced}}
 	}
 	if opts.DryRun {
 		// What an earlier stage would write is not there to be compared yet.
@@ -133,9 +136,6 @@ func (p *Project) runStage(ctx context.Context, stage *pipeline.Stage, force boo
 	}
 	if len(reasons) == 0 || opts.DryRun {
 		return result, nil
-	}
-	if opts.Started != nil {
-		opts.Started(stage, reasons)
 	}
 	run := &run{Project: p, stage: stage, opts: opts, result: result, before: block}
 	err = run.do(ctx)
@@ -187,13 +187,13 @@ func (p *Project) namePackages(ctx context.Context, reasons []pipeline.Reason) [
 }
 
 // setParams writes assignments into the params files of the stages.
-func (p *Project) setParams(stages []*pipeline.Stage, assignments []string) error {
+func (p *Project) setParams(ctx context.Context, stages []*pipeline.Stage, assignments []string) error {
 	for _, a := range assignments {
 		key, value, ok := strings.Cut(a, "=")
-		if !ok {
+		if !ok || key == "" {
 			return &AssignmentError{Text: a}
 		}
-		if err := p.setParam(stages, key, value); err != nil {
+		if err := p.setParam(ctx, stages, key, value); err != nil {
 			return err
 		}
 	}
@@ -214,13 +214,14 @@ func (e *AssignmentError) Error() string {
 	return fmt.Sprintf("%q is not of the form key=value", e.Text)
 }
 
-func (p *Project) setParam(stages []*pipeline.Stage, key, value string) error {
+func (p *Project) setParam(ctx context.Context, stages []*pipeline.Stage, key, value string) error {
 	var unknown *values.UnknownKeyError
 	for _, stage := range stages {
 		for _, source := range stage.Params {
 			err := p.editValue(source.File, key, value)
 			if errors.Is(err, fs.ErrNotExist) {
-				return &MissingSourceError{Stage: stage.Name, Paths: []string{source.File}}
+				r := &run{Project: p, stage: stage}
+				return r.missingSources(ctx, []string{source.File})
 			}
 			if !errors.As(err, &unknown) {
 				return err

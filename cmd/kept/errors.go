@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,7 +16,6 @@ import (
 	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/core/values"
-	"github.com/kept-dev/kept/core/workspace"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -72,7 +73,7 @@ func exitCode(err error) int {
 	var command *core.CommandError
 	var modified *core.ModifiedArtifactError
 	switch {
-	case errors.As(err, &missing), errors.As(err, &corrupt):
+	case errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
 		return exitInconclusive
 	case errors.As(err, &command), errors.As(err, &modified):
 		return exitFailed
@@ -123,9 +124,13 @@ func hintLock(err error) string {
 	var conflict *lockfile.ConflictError
 	var spliced *lockfile.SplicedError
 	var newer *lockfile.VersionError
+	var file *core.FileError
+	if errors.As(err, &file) && file.Rev != "" {
+		return ""
+	}
 	switch {
-	case errors.As(err, &conflict):
-		return "git checkout --ours -- kept.lock (or --theirs), then kept run"
+	case errors.As(err, &conflict) && file != nil:
+		return "git checkout --ours -- " + pathWord(typed(file.Path)) + " && kept run"
 	case errors.As(err, &spliced):
 		return "kept run " + spliced.Stage
 	case errors.As(err, &newer):
@@ -136,7 +141,6 @@ func hintLock(err error) string {
 
 func hintRun(err error) string {
 	var unknown *pipeline.UnknownStageError
-	var notWritten *core.NotWrittenError
 	var changed *core.ChangedError
 	var command *core.CommandError
 	var tracked *core.TrackedError
@@ -151,42 +155,55 @@ func hintRun(err error) string {
 		return hintBusy(busy)
 	case errors.As(err, &unknown):
 		return hintStage(unknown)
-	case errors.As(err, &notWritten):
-		return fmt.Sprintf("write %s in the command, or change it in kept.toml: [stage.%s]", notWritten.Path, notWritten.Stage)
 	case errors.As(err, &changed):
 		return "kept run " + changed.Stage
 	case errors.As(err, &command):
-		if command.NotFound() {
-			return fmt.Sprintf("correct command in kept.toml: [stage.%s]", command.Stage)
-		}
-		return "less " + command.Log
+		return "less " + word(command.Log)
 	case errors.As(err, &tracked):
-		return "git rm --cached " + tracked.Path
+		return "git rm -r --cached -- " + pathWord(typed(tracked.Path))
 	case errors.As(err, &source):
-		return fmt.Sprintf("git status -- %s, or correct kept.toml: [stage.%s]", strings.Join(source.Paths, " "), source.Stage)
-	case errors.As(err, &assignment):
-		return "kept run -p tfidf.ngram_max=2"
-	case errors.As(err, &key):
-		return "kept show --json"
-	case errors.As(err, &noRun):
-		return "kept run -- COMMAND"
+		return hintSource(source)
+	case errors.As(err, &assignment) && !assignment.NoFile, errors.As(err, &noRun):
+		return "kept run --help"
+	case errors.As(err, &key) && len(key.Near) == 0:
+		return "cat " + pathWord(typed(key.Name))
 	case errors.As(err, &artifact):
-		if len(artifact.Known) > 0 {
-			return "the lock has " + strings.Join(artifact.Known, ", ")
-		}
-		return "kept run"
+		return hintArtifact(artifact)
 	}
 	return ""
 }
 
+// hintBusy names the process that is left of a killed kept.
 func hintBusy(e *core.BusyError) string {
-	switch {
-	case os.Getenv("KEPT_RUN") != "":
-		return "make what the command wants kept to run a stage of its own in kept.toml"
-	case e.Command > 0:
-		return fmt.Sprintf("kill %d, unless it is to end its work", e.Command)
+	if e.Command > 0 && os.Getenv("KEPT_RUN") == "" {
+		return fmt.Sprintf("kill %d", e.Command)
 	}
 	return ""
+}
+
+// hintSource says how to get back what a stage reads, where that is known.
+func hintSource(e *core.MissingSourceError) string {
+	words := make([]string, len(e.Files))
+	for i, file := range e.Files {
+		words[i] = pathWord(typed(file))
+	}
+	switch {
+	case e.Tracked:
+		return "git checkout -- " + strings.Join(words, " ")
+	case e.Kept:
+		return "kept restore " + strings.Join(words, " ")
+	}
+	return ""
+}
+
+func hintArtifact(e *core.UnknownArtifactError) string {
+	switch {
+	case len(e.Known) == 0 && e.Rev == "":
+		return "kept run"
+	case e.Rev == "":
+		return "kept show"
+	}
+	return "kept show " + word(e.Rev)
 }
 
 func hintStage(e *pipeline.UnknownStageError) string {
@@ -194,34 +211,75 @@ func hintStage(e *pipeline.UnknownStageError) string {
 		return "kept run " + e.Suggestion
 	}
 	if len(e.Known) > 0 {
-		return "kept.toml has " + strings.Join(e.Known, ", ")
+		return "kept status"
 	}
-	return "kept run -- COMMAND"
+	return "kept run --help"
 }
 
 func hintStore(err error) string {
-	var missing *cas.MissingError
-	var corrupt *cas.CorruptError
+	var unavailable *core.UnavailableError
 	var modified *core.ModifiedArtifactError
 	var folder *core.FolderError
-	var large *core.TooLargeError
+	var unnamed *core.NotInLockError
 	switch {
 	case errors.As(err, &modified):
-		return "kept restore " + modified.Path
+		return "kept restore " + pathWord(typed(modified.Path))
 	case errors.As(err, &folder):
-		return "kept path " + folder.Path
-	case errors.As(err, &missing), errors.As(err, &corrupt):
-		return "kept run --force"
-	case errors.As(err, &large):
-		return "keep data in inputs or artifacts; params and metrics files hold values"
+		return "kept path " + word(folder.Path)
+	case errors.As(err, &unnamed):
+		return "kept show"
+	case errors.As(err, &unavailable) && unavailable.Rev == "":
+		return "kept run"
 	case cas.IsDiskFull(err):
-		return "df -h . .git/kept"
+		return "df -h . " + pathWord(storeFolder())
 	case cas.IsReadOnly(err):
-		return "ls -ld .git/kept .git/kept/store"
-	case errors.Is(err, workspace.ErrLink):
-		return "name the file or folder itself instead of a link to it"
+		return "ls -ld " + pathWord(storeFolder())
 	}
 	return ""
+}
+
+// typed returns a path of the worktree as it is typed in the current folder.
+func typed(file string) string {
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return file
+	}
+	return display(r, file)
+}
+
+// storeFolder returns the folder that kept writes to, or the one that it would
+// be made in.
+func storeFolder() string {
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return "."
+	}
+	dir := r.Local.Dir()
+	if _, err := os.Stat(dir); err != nil {
+		dir = filepath.Dir(dir)
+	}
+	if rel, err := filepath.Rel(r.Git.Root, dir); err == nil && filepath.IsLocal(rel) {
+		return typed(filepath.ToSlash(rel))
+	}
+	return dir
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+
+// pathWord is word for a path, which must not look like a flag.
+func pathWord(s string) string {
+	if strings.HasPrefix(s, "-") {
+		s = "./" + s
+	}
+	return word(s)
+}
+
+// word writes s as one word of a command line for the shell.
+func word(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // addExits ends a command's help with its exit codes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +33,7 @@ func newHook(u *ui) *cobra.Command {
 			if hooks.Event(a[0]) == hooks.PreCommit {
 				return u.preCommit(cmd, r)
 			}
+			u.gitPrefix = strings.TrimSuffix(os.Getenv("GIT_PREFIX"), "/")
 			report, err := r.Follow(cmd.Context())
 			u.sayFollowed(r, report, err)
 			_ = r.Close() // a stat cache that can't be written costs time later, nothing else
@@ -69,7 +71,7 @@ func (u *ui) preCommit(cmd *cobra.Command, r *core.Repository) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	u.say("%s %s  (or git commit --no-verify)", u.paint(yellow, "hint:"), clean(problemRemedy(problems[0])))
+	u.say("%s %s", u.paint(yellow, "hint:"), clean(problemRemedy(problems[0])))
 	return errFailed
 }
 
@@ -79,13 +81,11 @@ func problemRemedy(p core.StagedProblem) string {
 	var conflict *lockfile.ConflictError
 	switch {
 	case errors.As(p.Err, &conflict):
-		return fmt.Sprintf("resolve the conflict in %s, then kept run && git add -A", p.Lock)
-	case p.Err != nil:
-		return fmt.Sprintf("correct %s, then kept run && git add -A", p.Lock)
+		return "git checkout --ours -- " + pathWord(p.Lock) + " && kept run && git add -A"
 	case p.Missing != nil && p.Stage != "":
 		return "kept run --force " + p.Stage
 	case p.Missing != nil:
-		return "kept add " + p.Missing.Path
+		return "kept add " + pathWord(p.Missing.Path)
 	}
 	return "kept run && git add -A"
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -38,8 +39,8 @@ func experimentPaths(p *core.Project, names []string) ([]string, error) {
 func experimentPath(p *core.Project, below, name string) (string, error) {
 	if filepath.IsAbs(name) {
 		rel, err := filepath.Rel(p.Dir(), name)
-		if err != nil {
-			return "", err
+		if err != nil || !filepath.IsLocal(rel) {
+			return "", fmt.Errorf("%q is outside the folder of kept.toml", name)
 		}
 		return filepath.ToSlash(rel), nil
 	}
@@ -54,6 +55,16 @@ func experimentPath(p *core.Project, below, name string) (string, error) {
 	return path.Join(below, slashed), nil
 }
 
+// worktreePath turns a path of the command line into one of the worktree.
+func worktreePath(r *core.Repository, name string) (string, error) {
+	if filepath.IsAbs(name) {
+		rel, err := filepath.Rel(r.Git.Root, name)
+		return filepath.ToSlash(rel), err
+	}
+	below, err := r.Rel(".")
+	return path.Join(below, filepath.ToSlash(name)), err
+}
+
 // display returns a path of the worktree as it is typed in the current folder.
 func display(r *core.Repository, file string) string {
 	here, err := os.Getwd()
@@ -61,7 +72,22 @@ func display(r *core.Repository, file string) string {
 		return file
 	}
 	below, err := r.Rel(here)
-	if err != nil || below == "" {
+	if err != nil {
+		return file
+	}
+	return displayFrom(below, file)
+}
+
+// display is the function display for the folder in which the user stands.
+func (u *ui) display(r *core.Repository, file string) string {
+	if u.gitPrefix != "" {
+		return displayFrom(u.gitPrefix, file)
+	}
+	return display(r, file)
+}
+
+func displayFrom(below, file string) string {
+	if below == "" {
 		return file
 	}
 	rel, err := filepath.Rel(filepath.FromSlash(below), filepath.FromSlash(file))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/kept-dev/kept/core"
 )
@@ -15,7 +14,9 @@ func eachProject(ctx context.Context, all bool, do func(*core.Project) error) er
 		if err != nil {
 			return err
 		}
-		return errors.Join(do(p), p.Close())
+		err = do(p)
+		_ = p.Close() // What it could not remember costs time only.
+		return err
 	}
 	r, err := core.OpenRepository(".")
 	if err != nil {
@@ -33,5 +34,6 @@ func eachProject(ctx context.Context, all bool, do func(*core.Project) error) er
 			return err
 		}
 	}
-	return r.Close()
+	_ = r.Close()
+	return nil
 }

@@ -27,17 +27,14 @@ content itself, and kept.lock stays as it is.`,
   kept restore --source v1.2 model
   kept restore --source blake3:9b1e6d20c4 models/model.pkl`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
+			if strings.HasPrefix(source, cas.Prefix) {
+				return u.restoreObject(cmd, source, paths)
+			}
 			return eachProject(cmd.Context(), all, func(p *core.Project) error {
 				meter := u.watch(p.Repository, "reading")
 				report, err := restoreFrom(cmd, p, source, paths)
 				meter.pause()
-				if report != nil {
-					u.sayRestored(p.Repository, report, false)
-				}
-				if err == nil && len(report.Missing)+len(report.Left) > 0 {
-					return errInconclusive
-				}
-				return err
+				return u.reportRestored(p.Repository, report, err)
 			})
 		},
 	}
@@ -51,21 +48,44 @@ func restoreFrom(cmd *cobra.Command, p *core.Project, source string, paths []str
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case source == "":
+	if source == "" {
 		return p.Restore(cmd.Context(), paths)
-	case !strings.HasPrefix(source, cas.Prefix):
-		return p.RestoreFrom(cmd.Context(), source, paths)
-	case len(paths) != 1:
-		return nil, &usageError{err: errOnePath, command: "kept restore"}
 	}
-	return p.RestoreObject(cmd.Context(), source, paths[0])
+	return p.RestoreFrom(cmd.Context(), source, paths)
+}
+
+// restoreObject puts a saved content at a path, which no experiment has to know.
+func (u *ui) restoreObject(cmd *cobra.Command, source string, paths []string) error {
+	if len(paths) != 1 {
+		return &usageError{err: errOnePath, command: "kept restore"}
+	}
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return err
+	}
+	file, err := worktreePath(r, paths[0])
+	if err != nil {
+		return err
+	}
+	report, err := r.RestoreObject(cmd.Context(), source, file)
+	_ = r.Close()
+	return u.reportRestored(r, report, err)
+}
+
+func (u *ui) reportRestored(r *core.Repository, report *core.Restored, err error) error {
+	if report != nil {
+		u.sayRestored(r, report, false)
+	}
+	if err == nil && len(report.Missing)+len(report.Left) > 0 {
+		return errInconclusive
+	}
+	return err
 }
 
 // sayRestored reports what happened to the working tree. In a hook, what went
 // as expected is one line.
 func (u *ui) sayRestored(repo *core.Repository, r *core.Restored, hook bool) {
-	show := func(file string) string { return clean(display(repo, file)) }
+	show := func(file string) string { return clean(u.display(repo, file)) }
 	prefix := ""
 	if hook {
 		prefix = "kept: "
@@ -102,9 +122,9 @@ func artifactsAre(n int) string {
 
 // saySaved says where a content went that was in no lock, and how to get it back.
 func (u *ui) saySaved(repo *core.Repository, s core.SavedContent) {
-	file := clean(display(repo, s.Path))
-	u.say("kept: %s held content that was in no lock; it is saved as %s", file, s.Hash.Short())
-	u.say("%s kept restore --source %s %s", u.paint(yellow, "hint:"), s.Hash.Short(), file)
+	file := u.display(repo, s.Path)
+	u.say("kept: %s held content that was in no lock; it is saved as %s", clean(file), s.Hash.Short())
+	u.say("%s kept restore --source %s %s", u.paint(yellow, "hint:"), s.Hash.Short(), clean(pathWord(file)))
 }
 
 // list names a few things and counts the rest.

@@ -71,7 +71,8 @@ func (u *ui) printStatus(st *core.Status) {
 		u.say("no stages yet: describe one in kept.toml, or try one out")
 		u.say("%s kept run -- COMMAND", u.paint(yellow, "hint:"))
 	case st.Fresh:
-		u.say("%s kept init  (sets up the hooks that restore artifacts in this clone)", u.paint(yellow, "hint:"))
+		u.say("this clone has no hooks yet that restore artifacts")
+		u.say("%s kept init", u.paint(yellow, "hint:"))
 	case restorable:
 		u.say("%s kept restore", u.paint(yellow, "hint:"))
 	case stale:

@@ -17,6 +17,9 @@ import (
 type ui struct {
 	out, err io.Writer
 	color    bool
+	// gitPrefix is the folder of the worktree in which the user typed the Git
+	// command that called a hook: Git runs hooks at the top.
+	gitPrefix string
 }
 
 func newUI(out, err *os.File) *ui {

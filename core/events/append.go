@@ -81,7 +81,7 @@ func (e Metric) appendJSON(b []byte) ([]byte, error) {
 
 func (e Artifact) appendJSON(b []byte) ([]byte, error) {
 	if err := cas.CheckPath(e.Path); err != nil {
-		return nil, fmt.Errorf("path %.60q: %w", e.Path, err)
+		return nil, err
 	}
 	b, err := appendNamed(b, "artifact", e.Name)
 	if err != nil {

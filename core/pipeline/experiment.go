@@ -120,6 +120,8 @@ type UnknownStageError struct {
 
 func (e *UnknownStageError) Error() string {
 	switch {
+	case e.Name == "":
+		return Name + " describes no stage"
 	case e.Suggestion != "":
 		return fmt.Sprintf("there is no stage %q; did you mean %q?", e.Name, e.Suggestion)
 	case len(e.Known) == 0:

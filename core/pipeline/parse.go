@@ -221,7 +221,7 @@ func (p *parser) stage(stage *Stage, tree map[string]any, key []string) error {
 		case "params":
 			stage.Params, err = p.sources(at, value, checkReadFile)
 		case "metrics":
-			stage.Metrics, err = p.sources(at, value, checkWrite)
+			stage.Metrics, err = p.sources(at, value, CheckWrite)
 		case "artifacts":
 			stage.Artifacts, err = p.artifacts(at, value)
 		case "environment":
@@ -329,7 +329,7 @@ func (p *parser) artifacts(key []string, value any) (map[string]string, error) {
 	case map[string]any:
 		return p.namedArtifacts(key, value)
 	case []any:
-		paths, err := p.list(key, value, checkWrite)
+		paths, err := p.list(key, value, CheckWrite)
 		if err != nil {
 			return nil, err
 		}
@@ -349,7 +349,7 @@ func (p *parser) namedArtifacts(key []string, tree map[string]any) (map[string]s
 		if !ok {
 			return nil, p.fail(at, "artifact %q is not a path", name)
 		}
-		if err := checkWrite(text); err != nil {
+		if err := CheckWrite(text); err != nil {
 			return nil, p.fail(at, "%w", err)
 		}
 		if err := p.count(at); err != nil {

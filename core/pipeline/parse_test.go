@@ -176,9 +176,9 @@ func TestParseRefuses(t *testing.T) {
 		{stage("artifacts = {m = 'a\\b'}"), 3, "path is not allowed"},
 		{stage("artifacts = {m = 'aux.txt'}"), 3, "path is not allowed"},
 		{stage("artifacts = {m = 'a*'}"), 3, "path is not allowed"},
-		{stage("artifacts = {m = 'KEPT.lock'}"), 3, "not a stage's to write"},
-		{stage("artifacts = {m = 'x/.gitignore'}"), 3, "not a stage's to write"},
-		{stage("artifacts = ['kept.toml']"), 3, "not a stage's to write"},
+		{stage("artifacts = {m = 'KEPT.lock'}"), 3, "not for experiments to write"},
+		{stage("artifacts = {m = 'x/.gitignore'}"), 3, "not for experiments to write"},
+		{stage("artifacts = ['kept.toml']"), 3, "not for experiments to write"},
 		{stage("artifacts = ['a b.pkl']"), 3, "needs a name of its own"},
 		{stage("artifacts = ['a/m.pkl',\n'b/m.bin']"), 4, `"a/m.pkl" and "b/m.bin" would both be called "m"`},
 	}

@@ -17,9 +17,9 @@ import (
 // reserved are the files that kept or Git write by themselves.
 var reserved = []string{Name, lockfile.Name, ".gitignore", ".gitattributes"}
 
-// checkWrite refuses a path that a stage cannot write: it must be portable, be
+// CheckWrite refuses a path that a stage cannot write: it must be portable, be
 // below the folder of kept.toml, and belong to the stage.
-func checkWrite(p string) error {
+func CheckWrite(p string) error {
 	if err := checkSpelling(p); err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func checkWrite(p string) error {
 		return err
 	}
 	if slices.Contains(reserved, foldPath(path.Base(p))) {
-		return fmt.Errorf("%q: %s is not a stage's to write", p, path.Base(p))
+		return fmt.Errorf("%q is not for experiments to write: kept or Git use it themselves", p)
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ const (
 	// Reasons that Stale does not find by itself:
 	KindUpstream Kind = "upstream" // a stage upstream would run first
 	KindForced   Kind = "forced"   // somebody asked for it
+	KindSpliced  Kind = "spliced"  // nobody measured the block: a merge or a hand made it
 )
 
 // Reason is one reason to run a stage.
@@ -63,6 +64,8 @@ func (r Reason) String() string {
 	switch r.Kind {
 	case KindNew:
 		return "never ran"
+	case KindSpliced:
+		return "its block in the lock is no run's"
 	case KindUpstream:
 		return "after " + r.Name
 	case KindForced:

@@ -18,7 +18,7 @@ import (
 
 // Scan hashes the file or folder at path. Files whose stat data is as it was
 // when they were hashed last are not read again. It returns an error that wraps
-// fs.ErrNotExist when nothing is there, ErrLink when path is or lies behind a
+// fs.ErrNotExist when nothing is there, a *LinkError when path is or lies behind a
 // symbolic link, ErrSpecial for what is no file or folder, and ErrChanging when
 // somebody writes meanwhile.
 func (w *Workspace) Scan(ctx context.Context, path string) (*Object, error) {
@@ -76,7 +76,7 @@ func (w *Workspace) visit(ctx context.Context, path string, file fileFunc) (*Obj
 	}
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
-		return nil, fmt.Errorf("%q: %w", path, ErrLink)
+		return nil, &LinkError{Path: path, Link: path}
 	case info.IsDir():
 		return w.visitFolder(ctx, path, file)
 	case !info.Mode().IsRegular():

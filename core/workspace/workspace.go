@@ -18,9 +18,20 @@ var ErrChanging = errors.New("file changed while it was read")
 // ErrSpecial reports a device, socket or pipe, which has no content to keep.
 var ErrSpecial = errors.New("neither a file, a folder nor a link")
 
-// ErrLink reports a symbolic link where a file or folder of the user's is
+// LinkError reports a symbolic link where a file or folder of the user's is
 // expected: what lies behind it could change without the path changing.
-var ErrLink = errors.New("reached through a symbolic link")
+type LinkError struct {
+	Path string
+	// Link is Path itself, or the folder on the way to it that is the link.
+	Link string
+}
+
+func (e *LinkError) Error() string {
+	if e.Link == e.Path {
+		return fmt.Sprintf("%q is a symbolic link", e.Path)
+	}
+	return fmt.Sprintf("%q is behind the symbolic link %q", e.Path, e.Link)
+}
 
 // Progress hears of work on bytes. Its methods may be called from several
 // goroutines. A nil Progress of a Workspace hears nothing.
@@ -83,7 +94,7 @@ func (w *Workspace) Note(path string, info fs.FileInfo, digest cas.Digest) {
 	w.cache.record(path, statOf(info), digest, w.now())
 }
 
-// CheckParents returns ErrLink when a folder on the way to path is a symbolic
+// CheckParents returns a *LinkError when a folder on the way to path is a symbolic
 // link. Components that do not exist yet are fine.
 func (w *Workspace) CheckParents(path string) error {
 	for i, c := range path {
@@ -98,7 +109,7 @@ func (w *Workspace) CheckParents(path string) error {
 			return err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
-			return fmt.Errorf("%q: folder %q: %w", path, path[:i], ErrLink)
+			return &LinkError{Path: path, Link: path[:i]}
 		}
 	}
 	return nil
