@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -30,12 +35,93 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LC_ALL", "C")
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "tmpfs" {
+				return false, fmt.Errorf("unknown condition %q", name)
+			}
+			return canMount(), nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"zeros": zeros,
-			"crlf":  crlf,
+			"zeros":    zeros,
+			"crlf":     crlf,
+			"fails":    fails,
+			"remember": remember,
+			"unharmed": unharmed,
 		},
 	})
 }
+
+// fails CODE PROGRAM [ARGUMENT...] runs a program that has to end with that
+// exit code.
+func fails(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: fails CODE PROGRAM [ARGUMENT...]")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d (%v), want %s\n%s%s", code, err, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// remember [FILE...] notes the lock, the files and what Git says of the working
+// tree; unharmed compares them with what is there then.
+func remember(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: remember [FILE...]")
+	}
+	remembered.Store(ts, tree(ts, append(args, "kept.lock")))
+}
+
+func unharmed(ts *testscript.TestScript, neg bool, args []string) {
+	was, ok := remembered.Load(ts)
+	if neg || !ok || len(args) != 0 {
+		ts.Fatalf("usage: remember [FILE...], later unharmed")
+	}
+	before := was.(map[string]string)
+	now := tree(ts, slices.Collect(maps.Keys(before)))
+	for name, text := range before {
+		if now[name] != text {
+			ts.Fatalf("%s is not what it was:\n%.500q, want\n%.500q", name, now[name], text)
+		}
+	}
+}
+
+var remembered sync.Map // by *testscript.TestScript
+
+// gitStatus is the name under which tree returns what Git says.
+const gitStatus = "git status"
+
+func tree(ts *testscript.TestScript, files []string) map[string]string {
+	found := map[string]string{}
+	for _, name := range files {
+		data, err := os.ReadFile(ts.MkAbs(name))
+		found[name] = string(data)
+		if err != nil {
+			found[name] = "error: " + filepath.Base(err.Error())
+		}
+	}
+	cmd := exec.Command("git", "status", "--porcelain")
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	// A status that writes the index calls the hooks.
+	cmd.Env = append(cmd.Env, "GIT_OPTIONAL_LOCKS=0")
+	out, err := cmd.Output()
+	found[gitStatus] = fmt.Sprintf("%s%v", out, err)
+	return found
+}
+
+// canMount reports whether anybody may mount a small disk for themselves: on
+// Linux, where user namespaces are not switched off.
+var canMount = sync.OnceValue(func() bool {
+	return exec.Command("unshare", "-rm", "sh", "-c", "mount -t tmpfs none /mnt").Run() == nil
+})
 
 // zeros FILE BYTES makes a file of zero bytes.
 func zeros(ts *testscript.TestScript, neg bool, args []string) {
