@@ -79,7 +79,7 @@ func (p *Project) observeCode(ctx context.Context, s *sources, name string) erro
 		return err
 	}
 	if pipeline.HasMeta(name) {
-		files, err := p.glob(ctx, name)
+		files, err := p.glob(ctx, name, p.Git.List)
 		if err != nil {
 			return err
 		}
@@ -138,18 +138,34 @@ func isLeftover(file string) bool {
 }
 
 // glob returns the files that match pattern, as kept.toml would name them.
-func (p *Project) glob(ctx context.Context, pattern string) ([]string, error) {
+// list gives the files below a folder of the worktree that may match.
+func (p *Project) glob(ctx context.Context, pattern string, list func(context.Context, string) ([]string, error)) ([]string, error) {
 	full, err := p.resolve(pattern)
 	if err != nil {
 		return nil, err
 	}
-	files, err := p.Git.List(ctx, globBase(full))
+	files, err := list(ctx, globBase(full))
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(p.matching(pattern, full, files), func(name string) bool {
 		return !p.Workspace.Exists(p.join(name))
 	}), nil
+}
+
+// allFiles lists also what Git ignores: data that kept keeps is ignored.
+func (p *Project) allFiles(ctx context.Context, folder string) ([]string, error) {
+	listed, err := p.Git.List(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	untracked, err := p.Git.Untracked(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(listed, untracked)
+	slices.Sort(all)
+	return slices.Compact(all), nil
 }
 
 // matching returns those of files, which are relative to the worktree, that
@@ -173,7 +189,7 @@ func (p *Project) observeInputs(ctx context.Context, s *sources, name string, re
 	names := []string{name}
 	if pipeline.HasMeta(name) {
 		var err error
-		if names, err = p.glob(ctx, name); err != nil {
+		if names, err = p.glob(ctx, name, p.allFiles); err != nil {
 			return err
 		}
 		if err := s.found(name, len(names)); err != nil {

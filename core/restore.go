@@ -517,10 +517,19 @@ func (rs *restorer) clear(ctx context.Context, file string, current *workspace.O
 }
 
 // save puts the content at file into the store and reports it, unless the store
-// has it: then it was recorded or saved before.
+// has it: then it was recorded or saved before. What is about to be removed may
+// be the last good copy of a damaged object, so the store's is read, not believed.
 func (rs *restorer) save(ctx context.Context, file string, current *workspace.Object) error {
 	kept, err := rs.isKept(ctx, current)
-	if err != nil || kept {
+	if err != nil {
+		return err
+	}
+	if kept {
+		whole, err := rs.isWhole(ctx, current)
+		if err != nil || whole {
+			return err
+		}
+		_, err = rs.Workspace.Keep(ctx, rs.objects, file)
 		return err
 	}
 	saved, err := rs.Workspace.Keep(ctx, rs.objects, file)
@@ -552,6 +561,38 @@ func (r *Repository) isKept(ctx context.Context, o *workspace.Object) (bool, err
 		}
 	}
 	return true, nil
+}
+
+// isWhole reads all of o from the clone's own store, which takes damaged objects
+// out of use, and reports whether every byte was right.
+func (r *Repository) isWhole(ctx context.Context, o *workspace.Object) (bool, error) {
+	digests := []cas.Digest{o.Digest}
+	for _, e := range o.Tree {
+		digests = append(digests, e.Digest)
+	}
+	whole := true
+	for _, d := range digests {
+		err := copyObject(ctx, io.Discard, r.objects, d)
+		var missing *cas.MissingError
+		var corrupt *cas.CorruptError
+		switch {
+		case errors.As(err, &missing), errors.As(err, &corrupt):
+			whole = false
+		case err != nil:
+			return false, err
+		}
+	}
+	return whole, nil
+}
+
+// copyObject writes the verified content of d to w.
+func copyObject(ctx context.Context, w io.Writer, store cas.Store, d cas.Digest) error {
+	r, err := store.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, r.Close())
 }
 
 // put places the content of art, which the store has.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/pipeline"
+	"github.com/kept-dev/kept/core/workspace"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -53,6 +54,8 @@ const (
 	Missing ArtifactState = "missing"
 	// Modified: the content differs, and is in the store.
 	Modified ArtifactState = "modified"
+	// Linked: the path is, or lies behind, a symbolic link.
+	Linked ArtifactState = "replaced by a link"
 	// Unkept: the content differs, and no store has it.
 	Unkept ArtifactState = "modified, not in the store"
 )
@@ -111,6 +114,11 @@ func (p *Project) artifactStatus(ctx context.Context, st *Status, a namedArtifac
 		if note(Missing) {
 			return a.Hash, nil
 		}
+		return cas.Digest{}, nil
+	}
+	var link *workspace.LinkError
+	if errors.As(err, &link) {
+		note(Linked)
 		return cas.Digest{}, nil
 	}
 	if err != nil {

@@ -111,12 +111,7 @@ func (v *verifier) objects(ctx context.Context, name string, d cas.Digest, folde
 }
 
 func (v *verifier) object(ctx context.Context, name string, d cas.Digest) {
-	r, err := v.Store.Open(ctx, d)
-	if err == nil {
-		_, err = io.Copy(io.Discard, r)
-		err = errors.Join(err, r.Close())
-	}
-	v.objectError(name, d, err)
+	v.objectError(name, d, copyObject(ctx, io.Discard, v.Store, d))
 }
 
 func (v *verifier) objectError(name string, d cas.Digest, err error) {
