@@ -22,6 +22,8 @@ type BusyError struct {
 	// started it was killed, -1 where that kept could not even note its number;
 	// 0 where kept itself is at work.
 	Command int
+	// Inside is set where the process that asks is part of a run itself.
+	Inside bool
 }
 
 func (e *BusyError) Error() string {
@@ -31,7 +33,11 @@ func (e *BusyError) Error() string {
 	case e.Command < 0:
 		return fmt.Sprintf("the command of %s goes on, though its kept was killed", e.Holder)
 	}
-	return "another kept is at work here: " + e.Holder
+	text := "another kept is at work here: " + e.Holder
+	if e.Inside {
+		text += "; what a command wants kept to run is a stage of its own"
+	}
+	return text
 }
 
 // Running reports whether the other process is a run, which may take hours.
@@ -85,7 +91,7 @@ func waitFor(ctx context.Context, lock *flock.Flock) error {
 			return nil
 		}
 		now := time.Now()
-		busy := &BusyError{Holder: readHolder(lock.Path())}
+		busy := &BusyError{Holder: readHolder(lock.Path()), Inside: os.Getenv("KEPT_RUN") != ""}
 		if busy.Holder != last {
 			last, since = busy.Holder, now
 		}

@@ -130,7 +130,7 @@ func hintLock(err error) string {
 	}
 	switch {
 	case errors.As(err, &conflict) && file != nil:
-		return "git checkout --ours -- " + pathWord(typed(file.Path)) + " && kept run"
+		return "git checkout HEAD -- " + pathWord(typed(file.Path)) + " && kept run"
 	case errors.As(err, &spliced):
 		return "kept run " + spliced.Stage
 	case errors.As(err, &newer):
@@ -175,7 +175,7 @@ func hintRun(err error) string {
 
 // hintBusy names the process that is left of a killed kept.
 func hintBusy(e *core.BusyError) string {
-	if e.Command > 0 && os.Getenv("KEPT_RUN") == "" {
+	if e.Command > 0 {
 		return fmt.Sprintf("kill %d", e.Command)
 	}
 	return ""

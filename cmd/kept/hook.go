@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/values"
 	"github.com/kept-dev/kept/hooks"
 	"github.com/kept-dev/kept/lockfile"
 )
@@ -71,17 +72,22 @@ func (u *ui) preCommit(cmd *cobra.Command, r *core.Repository) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	u.say("%s %s", u.paint(yellow, "hint:"), clean(problemRemedy(problems[0])))
+	if remedy := problemRemedy(problems[0]); remedy != "" {
+		u.say("%s %s", u.paint(yellow, "hint:"), clean(remedy))
+	}
 	return errFailed
 }
 
-// problemRemedy says what to type. A run brings back a lost object only when it
+// problemRemedy says what to type, where a command helps. A run brings back a lost object only when it
 // is forced: by the lock, nothing is stale.
 func problemRemedy(p core.StagedProblem) string {
 	var conflict *lockfile.ConflictError
+	var spliced *lockfile.SplicedError
 	switch {
 	case errors.As(p.Err, &conflict):
-		return "git checkout --ours -- " + pathWord(p.Lock) + " && kept run && git add -A"
+		return "git checkout HEAD -- " + pathWord(p.Lock) + " && kept run && git add -A"
+	case p.Err != nil && !errors.As(p.Err, &spliced):
+		return ""
 	case p.Missing != nil && p.Stage != "":
 		return "kept run --force " + p.Stage
 	case p.Missing != nil:
@@ -91,7 +97,10 @@ func problemRemedy(p core.StagedProblem) string {
 }
 
 func problemText(p core.StagedProblem) string {
+	var named *values.FileError
 	switch {
+	case errors.As(p.Err, &named):
+		return named.Error()
 	case p.Err != nil:
 		return fmt.Sprintf("%s: %v", p.Lock, p.Err)
 	case p.Missing != nil:
