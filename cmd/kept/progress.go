@@ -1,28 +1,37 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
 	"github.com/kept-dev/kept/core"
 )
 
-// patience is how long work on bytes goes on in silence.
-const patience = time.Second
+const (
+	// patience is how long work on bytes goes on in silence.
+	patience = time.Second
+	// redraw is how long a line of the meter stands at least.
+	redraw = 100 * time.Millisecond
+)
 
-// meter shows how many bytes were read or written, once that takes a while.
+// clearLine takes a terminal's cursor to the start of its line and empties it.
+const clearLine = "\r\x1b[K"
+
+// meter shows on a terminal how many bytes were read or written, once that takes
+// a while. The total is never known beforehand, so it is one line and no bar; the
+// progress libraries link an HTTP client or a terminal toolkit, and every hook
+// would pay for their start.
 type meter struct {
-	mu    sync.Mutex
-	start time.Time
-	what  string
-	bar   *progressbar.ProgressBar
-	total int64
-	w     io.Writer
+	mu           sync.Mutex
+	start, drawn time.Time
+	what         string
+	total        int64
+	w            io.Writer
 }
 
 // Add implements workspace.Progress.
@@ -30,35 +39,27 @@ func (m *meter) Add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.total += n
-	if m.bar == nil {
-		if time.Since(m.start) < patience {
-			return
-		}
-		m.bar = progressbar.NewOptions64(-1,
-			progressbar.OptionSetWriter(m.w),
-			progressbar.OptionSetDescription(m.what),
-			progressbar.OptionShowBytes(true),
-			progressbar.OptionShowCount(),
-			progressbar.OptionSpinnerType(14),
-			progressbar.OptionClearOnFinish(),
-			progressbar.OptionThrottle(100*time.Millisecond))
-		n = m.total
+	now := time.Now()
+	since := now.Sub(m.start)
+	if since < patience || now.Sub(m.drawn) < redraw {
+		return
 	}
-	_ = m.bar.Add64(n)
+	m.drawn = now
+	rate := int64(float64(m.total) / since.Seconds())
+	fmt.Fprintf(m.w, "%s%s %s (%s/s, %s)", clearLine, m.what, sizeText(m.total), sizeText(rate), since.Round(time.Second))
 }
 
-// pause takes the bar away, for instance while a command writes to the terminal.
+// pause takes the line away, for instance while a command writes to the terminal.
 func (m *meter) pause() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.bar != nil {
-		_ = m.bar.Clear()
-		m.bar = nil
+	if !m.drawn.IsZero() {
+		fmt.Fprint(m.w, clearLine)
 	}
-	m.start, m.total = time.Now(), 0
+	m.start, m.drawn, m.total = time.Now(), time.Time{}, 0
 }
 
-// watch shows the project's work on bytes on a terminal until stop is called.
+// watch shows the repository's work on bytes on a terminal until the meter is paused.
 func (u *ui) watch(r *core.Repository, what string) *meter {
 	m := &meter{start: time.Now(), what: what, w: u.err}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
