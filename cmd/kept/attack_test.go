@@ -185,9 +185,11 @@ func TestLoggedArtifacts(t *testing.T) {
 	}
 	s.run("kept", "show")
 
-	s = newRepository(t, "[stage.a]\ncommand = \"kept log-artifact kept.toml\"\n")
-	s.run("git", "add", "kept.toml")
-	contains(t, s.fails("kept", "run"), "kept.toml is tracked by Git")
+	s = newRepository(t, "[stage.a]\ncommand = \"kept log-artifact notes.txt\"\n[stage.b]\ncommand = \"kept log-artifact kept.toml\"\n")
+	s.write("notes.txt", "mine\n")
+	s.run("git", "add", "notes.txt")
+	contains(t, s.fails("kept", "run", "a"), "notes.txt is tracked by Git")
+	contains(t, s.fails("kept", "run", "b"), "\"kept.toml\" is not for experiments to write")
 }
 
 func TestAddGivesEachPathItsName(t *testing.T) {
