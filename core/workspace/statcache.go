@@ -27,23 +27,31 @@ type cached struct {
 	digest cas.Digest
 }
 
-// statCache maps paths to the digests of the files that were there.
+// statCache maps paths to the digests of the files that were there. The file is
+// read when a path is first asked for: most hooks never do.
 type statCache struct {
-	file    string
+	file string
+	// entries is nil until the file was read.
 	entries map[string]cached
 	changed bool
 }
 
-func openCache(file string) *statCache {
-	c := &statCache{file: file, entries: map[string]cached{}}
-	data, err := os.ReadFile(file)
+func openCache(file string) *statCache { return &statCache{file: file} }
+
+// load reads the file, once.
+func (c *statCache) load() {
+	if c.entries != nil {
+		return
+	}
+	c.entries = map[string]cached{}
+	data, err := os.ReadFile(c.file)
 	if err == nil && !c.decode(data) {
 		c.entries = map[string]cached{}
 	}
-	return c
 }
 
 func (c *statCache) lookup(path string, s stat) (cas.Digest, bool) {
+	c.load()
 	e, ok := c.entries[path]
 	if !ok || e.stat != s {
 		return cas.Digest{}, false
@@ -54,6 +62,7 @@ func (c *statCache) lookup(path string, s stat) (cas.Digest, bool) {
 // record remembers digest for a file whose stat data was the same before and
 // after it was read at time now.
 func (c *statCache) record(path string, s stat, digest cas.Digest, now time.Time) {
+	c.load()
 	if racy(s, now) {
 		// A later write within the clock's grain would leave the stat data as
 		// it is, so the next look has to read the file again.
