@@ -58,7 +58,7 @@ func (r *Repository) Follow(ctx context.Context) (*Restored, error) {
 // lockFiles returns the locks that a Git operation can have moved: those that
 // the index names now, and those that something was restored from.
 func (r *Repository) lockFiles(ctx context.Context, s *state) ([]string, error) {
-	named, err := r.trackedLocks(ctx)
+	named, err := r.Git.Files(ctx, lockfile.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -33,9 +33,6 @@ func (l Local) StatCache() string { return filepath.Join(l.dir, "index", l.workt
 // State returns the file that says what was restored in this worktree.
 func (l Local) State() string { return filepath.Join(l.dir, "state", l.worktree+".json") }
 
-// Tracked returns the file that remembers which locks this worktree's index names.
-func (l Local) Tracked() string { return filepath.Join(l.dir, "state", l.worktree+".tracked") }
-
 // Busy returns the file whose flock holds off a second writer of this worktree.
 func (l Local) Busy() string { return filepath.Join(l.dir, "state", l.worktree+".lock") }
 

@@ -18,7 +18,6 @@ func (r *Repository) sweep() {
 	for _, pattern := range []string{
 		filepath.Join(r.Local.Temp(), "*"),
 		filepath.Join(filepath.Dir(r.Local.StatCache()), ".index-*"),
-		filepath.Join(filepath.Dir(r.Local.Tracked()), ".tracked-*"),
 	} {
 		names, _ := filepath.Glob(pattern)
 		for _, name := range names {

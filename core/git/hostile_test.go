@@ -101,7 +101,7 @@ func TestRepositoryRunsNothing(t *testing.T) {
 	must(err)
 	_, err = repo.Ignored(ctx, []string{"kept.lock"})
 	must(err)
-	_, err = repo.Locks(ctx)
+	_, err = repo.Files(ctx, "kept.lock")
 	must(err)
 	_, err = repo.HooksDir(ctx)
 	must(err)

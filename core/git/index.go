@@ -2,8 +2,6 @@ package git
 
 import (
 	"context"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -12,10 +10,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// lockName is the name of the files that Locks looks for. It is lockfile.Name,
-// which this package cannot import.
-const lockName = "kept.lock"
 
 // argumentBytes bounds the paths handed over in one command line; Windows allows 32 KiB in all.
 const argumentBytes = 16 << 10
@@ -150,46 +144,4 @@ func (r *Repo) Ignored(ctx context.Context, paths []string) (map[string]bool, er
 		ignored[name] = true
 	}
 	return ignored, nil
-}
-
-// Locks returns the paths of all tracked files called kept.lock, sorted, also
-// those that a sparse checkout leaves out of the worktree.
-func (r *Repo) Locks(ctx context.Context) ([]string, error) {
-	out, err := r.git(ctx, "ls-files", "-z", "--", ":(top,glob)**/"+lockName)
-	if err != nil {
-		return nil, err
-	}
-	names := splitNUL(out)
-	slices.Sort(names)
-	return slices.Compact(names), nil // a conflict has up to three entries
-}
-
-// IndexID returns a short text that is another one as soon as the index of this
-// worktree has other content. It reads the end of one file and
-// starts nothing, so that a caller can remember what it asked Git about.
-func (r *Repo) IndexID() (string, error) {
-	f, err := os.Open(filepath.Join(r.GitDir, "index"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return "none", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the index: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", fmt.Errorf("read the index: %w", err)
-	}
-	// The file ends with its SHA-1 or SHA-256. Git also writes an index anew whose
-	// content is what it was, so the time counts only where there is no sum.
-	var sum [20]byte
-	n, err := f.ReadAt(sum[:], max(0, info.Size()-int64(len(sum))))
-	if n == 0 && err != nil {
-		return "", fmt.Errorf("read the index: %w", err)
-	}
-	id := fmt.Sprintf("%d-%s", info.Size(), hex.EncodeToString(sum[:n]))
-	if sum == [20]byte{} { // index.skipHash
-		id += fmt.Sprintf("-%d", info.ModTime().UnixNano())
-	}
-	return id, nil
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 )
 
 func TestStaged(t *testing.T) {
@@ -97,71 +96,19 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
-func TestLocks(t *testing.T) {
+func TestFiles(t *testing.T) {
 	w := newTree(t)
-	if got, err := w.find().Locks(t.Context()); got != nil || err != nil {
+	if got, err := w.find().Files(t.Context(), "kept.lock"); got != nil || err != nil {
 		t.Errorf("in an empty repository: got %q, %v", got, err)
 	}
 	w.commit("kept.lock", "1", "exp/a b/kept.lock", "1", "exp/x/kept.lock", "1", "not-kept.lock", "1", "kept.lock.md", "1")
 	w.write("untracked/kept.lock", "1")
 	want := []string{"exp/a b/kept.lock", "exp/x/kept.lock", "kept.lock"}
-	if got, err := w.find().Locks(t.Context()); !slices.Equal(got, want) || err != nil {
+	if got, err := w.find().Files(t.Context(), "kept.lock"); !slices.Equal(got, want) || err != nil {
 		t.Errorf("got %q, %v, want %q", got, err, want)
 	}
 	w.git("sparse-checkout", "set", "exp/x") // also turns extensions.worktreeConfig on
-	if got, err := w.find().Locks(t.Context()); !slices.Equal(got, want) || err != nil {
+	if got, err := w.find().Files(t.Context(), "kept.lock"); !slices.Equal(got, want) || err != nil {
 		t.Errorf("in a sparse checkout: got %q, %v, want %q", got, err, want)
 	}
-}
-
-func TestIndexID(t *testing.T) {
-	w := newTree(t)
-	repo := w.find()
-	seen := map[string]bool{}
-	check := func(changed bool) {
-		t.Helper()
-		id, err := repo.IndexID()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if seen[id] == changed {
-			t.Errorf("after a change (%t) the id %q was seen before: %t", changed, id, seen[id])
-		}
-		seen[id] = true
-	}
-	check(true)
-	w.write("a", "1")
-	w.git("add", "a")
-	check(true)
-	check(false)
-	w.write("a", "2")
-	w.git("add", "a")
-	check(true)
-	w.git("rm", "-q", "--cached", "a")
-	check(true)
-
-	// Written anew with the same content, it is the same index.
-	w.write("b", "1")
-	w.git("add", "b")
-	w.git("update-index", "--refresh")
-	check(true)
-	w.git("update-index", "--force-write-index")
-	check(false)
-
-	// Without a sum (index.skipHash, Git 2.40 and later) the time has to do.
-	file := filepath.Join(repo.GitDir, "index")
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(data[len(data)-20:], make([]byte, 20))
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	check(true)
-	check(false)
-	if err := os.Chtimes(file, time.Time{}, time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	check(true)
 }

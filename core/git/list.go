@@ -16,6 +16,13 @@ var leftovers = []string{"__pycache__/", ".venv/", "venv/", "node_modules/", ".i
 // Files returns the paths of all tracked files of that name, sorted, also those
 // that a sparse checkout leaves out of the worktree.
 func (r *Repo) Files(ctx context.Context, name string) ([]string, error) {
+	if paths, ok := r.filesInIndex(name); ok {
+		return paths, nil
+	}
+	return r.listFiles(ctx, name)
+}
+
+func (r *Repo) listFiles(ctx context.Context, name string) ([]string, error) {
 	return r.list(ctx, nil, []string{"ls-files", "-z", "--", ":(top,glob)**/" + name})
 }
 
