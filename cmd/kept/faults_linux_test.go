@@ -266,7 +266,7 @@ func TestSweep(t *testing.T) {
 		}
 		return file
 	}
-	gone := []string{place("tmp/.kept-1.tmp", old), place("tmp/tmp-abc", old), place("store/tmp/tmp-abc", old), place("index/.index-12", old), place("state/.tracked-34", old)}
+	gone := []string{place("tmp/.kept-1.tmp", old), place("tmp/tmp-abc", old), place("store/tmp/tmp-abc", old), place("index/.index-12", old)}
 	stay := []string{place("tmp/.kept-2.tmp", time.Now()), place("store/tmp/tmp-def", time.Now()), place("index/linked-old", old)}
 	k.run("kept", "run")
 	for _, file := range gone {
