@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -14,27 +13,33 @@ import (
 // version is set by the linker, see the Makefile.
 var version = "devel"
 
-// brief are commands that a signal may end where they are: what they write is
-// whole at any instant. Watching for signals starts threads, which is a tenth of
-// the time that these take, and hooks run with every change of Git's index.
-var brief = []string{"hook", "status", "version"}
+// brief are commands that are over before anybody notices, and that a signal may
+// end where they are: what they write is whole at any instant. Hooks run with
+// every change of Git's index. Watching for signals, which starts threads, and
+// setting up the other commands would each be a tenth of the time that these take.
+var brief = map[string]func(*ui) *cobra.Command{"hook": newHook, "status": newStatus, "version": newVersion}
 
 // run executes one command line and returns the exit code.
 func run(args []string) int {
 	u := newUI(os.Stdout, os.Stderr)
 	ctx := context.Background()
-	if len(args) == 0 || !slices.Contains(brief, args[0]) {
+	root := newRoot(u)
+	if command := brief[append(args, "")[0]]; command != nil {
+		root.AddCommand(command(u))
+		root.CompletionOptions.DisableDefaultCmd = true
+	} else {
+		addCommands(root, u)
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		// A second signal ends kept at once, whatever it waits for.
 		context.AfterFunc(ctx, stop)
 	}
-	cmd := newRoot(u)
-	cmd.SetArgs(args)
-	return u.fail(ctx, cmd.ExecuteContext(ctx))
+	root.SetArgs(args)
+	return u.fail(ctx, root.ExecuteContext(ctx))
 }
 
+// newRoot returns kept without its commands.
 func newRoot(u *ui) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kept",
@@ -58,6 +63,13 @@ commit brings its artifacts back.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	})
+	return root
+}
+
+// addCommands adds all commands, in the groups that the help shows.
+func addCommands(root *cobra.Command, u *ui) {
+	root.Version = versionText()
+	root.SetVersionTemplate("kept {{.Version}}\n")
 	addGroup(root, "Record", newRun(u), newAdd(u), newLogParam(), newLogMetric(), newLogArtifact())
 	addGroup(root, "Restore", newRestore(u), newVerify(u))
 	addGroup(root, "Look", newStatus(u), newShow(u), newDiff(u))
@@ -71,7 +83,6 @@ commit brings its artifacts back.`,
 			group.RunE = runGroup
 		}
 	}
-	return root
 }
 
 // addGroup adds commands that the help lists together.
