@@ -28,11 +28,7 @@ func newHooksInstall(u *ui) *cobra.Command {
 		Short: "Install the hooks, beside those of other hook managers",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := core.OpenRepository(".")
-			if err != nil {
-				return err
-			}
-			in, err := installer(r)
+			r, in, err := openInstaller()
 			if err != nil {
 				return err
 			}
@@ -53,11 +49,7 @@ func newHooksUninstall(u *ui) *cobra.Command {
 		Short: "Remove exactly what install wrote",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := core.OpenRepository(".")
-			if err != nil {
-				return err
-			}
-			in, err := installer(r)
+			_, in, err := openInstaller()
 			if err != nil {
 				return err
 			}
@@ -77,11 +69,7 @@ func newHooksStatus(u *ui) *cobra.Command {
 		Short: "Say per event where the hook is and whether it runs",
 		Args:  args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			r, err := core.OpenRepository(".")
-			if err != nil {
-				return err
-			}
-			in, err := installer(r)
+			r, in, err := openInstaller()
 			if err != nil {
 				return err
 			}
@@ -202,4 +190,14 @@ func hooksShape(report hooks.Report) any {
 			e.Version, e.Runs, e.Note, e.Advice})
 	}
 	return shape
+}
+
+// openInstaller opens the repository with its installer.
+func openInstaller() (*core.Repository, *hooks.Installer, error) {
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := installer(r)
+	return r, in, err
 }
