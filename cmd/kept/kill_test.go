@@ -236,7 +236,6 @@ func (k *killRepo) checkBack(after files) {
 func (k *killRepo) kill(args []string) bool {
 	cmd := exec.Command(filepath.Join(filepath.Dir(k.dir), "bin", "kept"), args...)
 	cmd.Dir, cmd.Env = k.dir, k.env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// What outlives kept holds its output open; that is nothing to wait for.
@@ -248,19 +247,18 @@ func (k *killRepo) kill(args []string) bool {
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
-	group := -cmd.Process.Pid
 	delay := k.rng.Int64N(int64(most))
 	if k.rng.IntN(3) == 0 { // Most is written near the end.
 		delay = int64(most)/2 + delay/2
 	}
 	time.Sleep(time.Duration(delay))
-	victim := cmd.Process.Pid
-	if k.rng.IntN(2) == 0 {
-		victim = group
-	}
-	_ = syscall.Kill(victim, syscall.SIGKILL)
+	all := k.rng.IntN(2) == 0
+	_ = syscall.Kill(cmd.Process.Pid, syscall.SIGKILL)
 	err := cmd.Wait()
-	k.awaitGroup(group)
+	if all {
+		killAdopted(k.t)
+	}
+	k.awaitAdopted()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled() {
 		return true
@@ -271,10 +269,28 @@ func (k *killRepo) kill(args []string) bool {
 	return false
 }
 
-// awaitGroup waits for the processes that a killed kept left.
-func (k *killRepo) awaitGroup(group int) {
+// killAdopted kills what a killed kept had started. The command leads a process
+// group of its own, and is this process's child by now.
+func killAdopted(t *testing.T) {
+	tasks, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(tasks) == 0 {
+		t.Fatal("no list of children: ", err)
+	}
+	for _, task := range tasks {
+		data, _ := os.ReadFile(task) // A thread may end meanwhile.
+		for _, pid := range strings.Fields(string(data)) {
+			if n, err := strconv.Atoi(pid); err == nil {
+				_ = syscall.Kill(-n, syscall.SIGKILL)
+			}
+		}
+	}
+}
+
+// awaitAdopted waits for the processes that a killed kept left. No other test
+// of this package starts any meanwhile.
+func (k *killRepo) awaitAdopted() {
 	for range 2000 {
-		_, err := syscall.Wait4(group, nil, syscall.WNOHANG, nil)
+		_, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		if errors.Is(err, syscall.ECHILD) {
 			return
 		}
