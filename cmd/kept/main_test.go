@@ -63,7 +63,7 @@ func newSandbox(t *testing.T) *sandbox {
 	}
 	env := []string{
 		"PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"),
-		"HOME=" + dir, "GIT_CONFIG_GLOBAL=" + config, "GIT_CONFIG_NOSYSTEM=1", "GIT_EDITOR=true", "LC_ALL=C",
+		"HOME=" + dir, "GIT_CONFIG_GLOBAL=" + config, "GIT_CONFIG_NOSYSTEM=1", "GIT_EDITOR=true", "LC_ALL=C.UTF-8",
 	}
 	return &sandbox{t: t, dir: dir, env: env}
 }

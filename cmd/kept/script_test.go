@@ -32,7 +32,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("GIT_CONFIG_GLOBAL", config)
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
-			env.Setenv("LC_ALL", "C")
+			env.Setenv("LC_ALL", "C.UTF-8")
 			return nil
 		},
 		Condition: func(name string) (bool, error) {

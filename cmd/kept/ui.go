@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -17,13 +19,48 @@ import (
 type ui struct {
 	out, err io.Writer
 	color    bool
+	// ascii is set where the locale cannot show arrows.
+	ascii bool
+	// width is the number of columns of the terminal that out is, and 0 where out
+	// is none: what goes into a file is never cut.
+	width int
 	// gitPrefix is the folder of the worktree in which the user typed the Git
 	// command that called a hook: Git runs hooks at the top.
 	gitPrefix string
 }
 
 func newUI(out, err *os.File) *ui {
-	return &ui{out: out, err: err, color: wantsColor(out)}
+	return &ui{out: out, err: err, color: wantsColor(out), ascii: wantsASCII(), width: columns(out)}
+}
+
+// wantsASCII reports whether the locale names another encoding than UTF-8, as
+// LC_ALL=C does. A locale that nobody chose is taken for UTF-8.
+func wantsASCII() bool {
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if locale := strings.ToLower(os.Getenv(name)); locale != "" {
+			return !strings.Contains(locale, "utf-8") && !strings.Contains(locale, "utf8")
+		}
+	}
+	return false
+}
+
+// plain says kept's own signs in ASCII. Text of the repository stays what it is.
+var plain = sync.OnceValue(func() *strings.Replacer {
+	return strings.NewReplacer("→", "->", "…", "...", "↑", "^", "↓", "v", "−", "-", "±", "+/-", "✓", "ok", "✗", "x", "·", "-", "≥", ">=", "≤", "<=")
+})
+
+func columns(f *os.File) int {
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	if !term.IsTerminal(int(f.Fd())) {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0
+	}
+	return width
 }
 
 func wantsColor(f *os.File) bool {
@@ -52,10 +89,17 @@ func (u *ui) paint(code, s string) string {
 }
 
 // printf writes data.
-func (u *ui) printf(format string, args ...any) { fmt.Fprintf(u.out, format, args...) }
+func (u *ui) printf(format string, args ...any) { u.write(u.out, fmt.Sprintf(format, args...)) }
 
 // say writes words for people.
-func (u *ui) say(format string, args ...any) { fmt.Fprintf(u.err, format+"\n", args...) }
+func (u *ui) say(format string, args ...any) { u.write(u.err, fmt.Sprintf(format+"\n", args...)) }
+
+func (u *ui) write(w io.Writer, text string) {
+	if u.ascii {
+		text = plain().Replace(text)
+	}
+	io.WriteString(w, text) //nolint:errcheck // there is nobody left to tell
+}
 
 // json writes v as the command's data.
 func (u *ui) json(v any) error {
