@@ -54,6 +54,18 @@ func (f Finding) Metric() string {
 	return Name(f.Stage, f.Key)
 }
 
+// Direction returns the direction in which the finding's metric gets better, or
+// Unknown for a pattern that matched nothing.
+func (f Finding) Direction() Direction {
+	if f.Stage == "" {
+		return Unknown
+	}
+	return f.Rule.direction(f.Key)
+}
+
+// Delta returns how the metric changed, and false where a side has no finite number.
+func (f Finding) Delta() (Delta, bool) { return Compare(f.Base, f.Head, f.Direction()) }
+
 // Verdict is what the rules say of a head.
 type Verdict struct {
 	// Status is the worst of the findings, and Passed where there are none.

@@ -41,10 +41,12 @@ const (
 type Experiment struct {
 	// Stages are in the order of the file.
 	Stages []*Stage
-	// Gates and Remotes hold the tables [gate.NAME] and [remote.NAME] as the TOML
-	// parser gives them. Those who know their keys check them, see Line.
-	Gates   map[string]map[string]any
-	Remotes map[string]map[string]any
+	// Gates, Acceptances and Remotes hold the tables [gate.NAME], [accept.NAME] and
+	// [remote.NAME] as the TOML parser gives them. Those who know their keys check
+	// them, see Line.
+	Gates       map[string]map[string]any
+	Acceptances map[string]map[string]any
+	Remotes     map[string]map[string]any
 
 	byName  map[string]*Stage
 	order   []*Stage

@@ -94,10 +94,12 @@ func (p *parser) top(tree map[string]any) error {
 			err = p.stages(tree[name])
 		case "gate":
 			p.experiment.Gates, err = p.tables(name, tree[name])
+		case "accept":
+			p.experiment.Acceptances, err = p.tables(name, tree[name])
 		case "remote":
 			p.experiment.Remotes, err = p.tables(name, tree[name])
 		default:
-			err = p.unknown([]string{name}, []string{"stage", "gate", "remote"})
+			err = p.unknown([]string{name}, []string{"stage", "gate", "accept", "remote"})
 		}
 		if err != nil {
 			return err

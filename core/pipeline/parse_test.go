@@ -124,7 +124,7 @@ func TestParseRefuses(t *testing.T) {
 		{strings.Repeat("#\n", MaxSize), 0, "more than the limit"},
 		{"[stages.a]\ncommand = 'x'", 1, `unknown key "stages"; did you mean "stage"?`},
 		{"[gates.a]", 1, `did you mean "gate"?`},
-		{"\ncolour = 1", 2, `unknown key "colour"; known are stage, gate, remote`},
+		{"\ncolour = 1", 2, `unknown key "colour"; known are stage, gate, accept, remote`},
 		{"stage = 1", 1, "stage is not a table"},
 		{"[[stage]]\ncommand = 'x'", 1, "stage is not a table"},
 		{"[stage]\ntrain = 'x'", 2, `stage "train" is not a table: write [stage.train]`},
