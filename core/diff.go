@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/kept-dev/kept/cas"
@@ -12,8 +13,10 @@ import (
 // Side is one of the two locks that Diff compares.
 type Side struct {
 	// Rev is what the user wrote, or "working tree".
-	Rev  string
-	Lock *lockfile.Lock
+	Rev string
+	// Commit is the id of the commit, "" for the working tree and for nothing.
+	Commit string
+	Lock   *lockfile.Lock
 }
 
 // WorkingTree is the Rev of a Side that is the lock on disk.
@@ -28,8 +31,11 @@ type Comparison struct {
 // Change is one change with what the store knows of it.
 type Change struct {
 	lockfile.Change
+	// From is the name or path that it had before, where the same content is now
+	// under Name; empty where it was not renamed.
+	From string
 	// Files are the files that differ between two versions of a folder. It is
-	// nil where the store does not have both manifests.
+	// nil where neither the store nor Git has both manifests.
 	Files []FileChange
 	// Packages are the packages that differ, likewise.
 	Packages []environment.PackageChange
@@ -37,7 +43,9 @@ type Change struct {
 
 // FileChange is a file inside a folder that differs. A nil side has no such file.
 type FileChange struct {
-	Path     string
+	Path string
+	// From is the path that the file had before, where it was renamed.
+	From     string
 	Old, New *cas.Entry
 }
 
@@ -48,33 +56,58 @@ func (p *Project) Diff(ctx context.Context, from, to string) (*Comparison, error
 	var err error
 	if from == "" {
 		c.Old = Side{Rev: "nothing", Lock: lockfile.New()}
-	} else if c.Old.Lock, err = p.LockAt(ctx, from); err != nil {
+	} else if c.Old, err = p.sideAt(ctx, from); err != nil {
 		return nil, err
 	}
 	if to == "" {
 		c.New.Rev = WorkingTree
 		c.New.Lock, err = p.Lock()
 	} else {
-		c.New.Lock, err = p.LockAt(ctx, to)
+		c.New, err = p.sideAt(ctx, to)
 	}
 	if err != nil {
 		return nil, err
 	}
 	for _, change := range lockfile.Diff(c.Old.Lock, c.New.Lock) {
-		c.Changes = append(c.Changes, p.explain(ctx, change))
+		c.Changes = append(c.Changes, p.explain(ctx, c, change))
 	}
+	c.Changes = pairRenames(c.Changes)
 	return c, nil
 }
 
+func (p *Project) sideAt(ctx context.Context, rev string) (Side, error) {
+	commit, err := p.Git.Resolve(ctx, rev)
+	if err != nil {
+		return Side{}, err
+	}
+	lock, err := p.LockAt(ctx, commit)
+	var broken *FileError
+	if errors.As(err, &broken) {
+		broken.Rev = rev // as the user wrote it
+	}
+	return Side{Rev: rev, Commit: commit, Lock: lock}, err
+}
+
 // explain looks into the objects that changed, as far as the store has them.
-func (p *Project) explain(ctx context.Context, change lockfile.Change) Change {
+func (p *Project) explain(ctx context.Context, comparison *Comparison, change lockfile.Change) Change {
 	c := Change{Change: change}
+	old, wasFolder := contentHash(change.Old)
+	new, isFolder := contentHash(change.New)
 	switch change.Kind {
-	case lockfile.KindArtifact, lockfile.KindInput, lockfile.KindCode:
-		old, isOld := folderHash(change.Old)
-		new, isNew := folderHash(change.New)
-		if isOld && isNew {
-			c.Files, _ = p.compareTrees(ctx, old, new)
+	case lockfile.KindArtifact, lockfile.KindInput:
+		if wasFolder && isFolder && old != new {
+			a, errOld := p.tree(ctx, old)
+			b, errNew := p.tree(ctx, new)
+			if errOld == nil && errNew == nil {
+				c.Files = compareTrees(a, b)
+			}
+		}
+	case lockfile.KindCode:
+		if wasFolder && isFolder {
+			a, b := p.codeTree(ctx, comparison.Old, change.Name, old), p.codeTree(ctx, comparison.New, change.Name, new)
+			if a != nil && b != nil {
+				c.Files = compareTrees(a, b)
+			}
 		}
 	case lockfile.KindEnvironment:
 		if change.Name == "packages" {
@@ -84,7 +117,8 @@ func (p *Project) explain(ctx context.Context, change lockfile.Change) Change {
 	return c
 }
 
-func folderHash(side any) (cas.Digest, bool) {
+// contentHash returns the hash of an artifact, an input or code, and whether it is a folder.
+func contentHash(side any) (hash cas.Digest, folder bool) {
 	switch v := side.(type) {
 	case *lockfile.Artifact:
 		return v.Hash, v.Folder
@@ -94,15 +128,8 @@ func folderHash(side any) (cas.Digest, bool) {
 	return cas.Digest{}, false
 }
 
-func (p *Project) compareTrees(ctx context.Context, old, new cas.Digest) ([]FileChange, error) {
-	a, err := p.tree(ctx, old)
-	if err != nil {
-		return nil, err
-	}
-	b, err := p.tree(ctx, new)
-	if err != nil {
-		return nil, err
-	}
+// compareTrees returns the entries that differ, sorted by path.
+func compareTrees(a, b cas.Tree) []FileChange {
 	var changes []FileChange
 	for len(a) > 0 || len(b) > 0 {
 		switch {
@@ -119,7 +146,7 @@ func (p *Project) compareTrees(ctx context.Context, old, new cas.Digest) ([]File
 			a, b = a[1:], b[1:]
 		}
 	}
-	return changes, nil
+	return pairMoved(changes)
 }
 
 func (p *Project) comparePackages(ctx context.Context, old, new any) ([]environment.PackageChange, error) {

@@ -28,6 +28,8 @@ type Review struct {
 	Verdict *metrics.Verdict
 	// BaseNote says how the base was found, such as "merge base with main"; it may be empty.
 	BaseNote string
+	// Patches are the files of code that changed, where somebody asked for their lines.
+	Patches []Patch
 	// Curves are the metrics that have a value by step on either side.
 	Curves []Curve
 }
@@ -73,12 +75,15 @@ type Row struct {
 	Name string
 	Fate Fate
 	// Old and New are the sides for people, without the one that is missing: a
-	// value, "9b1e3a77 (47.1 KiB)", "2.1.0".
+	// value, "9b1e3a77 (47.1 KiB)", "2.1.0". For what was Renamed, Old is the name
+	// or path that it had.
 	Old, New string
-	// Delta is how a number changed; nil for anything else.
+	// Better is the direction in which a metric gets better, Unknown for anything else.
+	Better metrics.Direction
+	// Delta is how a metric changed; nil where a side is missing or not finite, and
+	// for anything else.
 	Delta *metrics.Delta
-	// Rows are the files of a folder or the packages of a list; for a file that was
-	// Renamed, Old is the path that it had.
+	// Rows are the files of a folder or the packages of a list.
 	Rows []Row
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/report"
 )
 
 func newAdd(u *ui) *cobra.Command {
@@ -46,7 +47,7 @@ func (u *ui) sayAdded(a core.Added) {
 	if !a.Changed {
 		what = "unchanged, kept as " + a.Name
 	}
-	size := sizeText(a.Artifact.Size)
+	size := report.Size(a.Artifact.Size)
 	if a.Artifact.Folder {
 		size = plural(int(a.Artifact.Files), "file") + ", " + size
 	}

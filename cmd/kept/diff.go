@@ -1,8 +1,7 @@
 package main
 
 import (
-	"fmt"
-	"math"
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,10 +9,16 @@ import (
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/lockfile"
+	"github.com/kept-dev/kept/report"
 )
 
+type diffFlags struct {
+	all, code, json, markdown bool
+	html, plot                string
+}
+
 func newDiff(u *ui) *cobra.Command {
-	var asJSON, all bool
+	var f diffFlags
 	cmd := &cobra.Command{
 		Use:   "diff [A [B] | A..B | A...B]",
 		Short: "Show what changed between two revisions",
@@ -22,38 +27,48 @@ code and environment. Without B it compares with the working tree, without A
 with HEAD. A...B compares B with where it branched off A, as in git.`,
 		Example: `  kept diff
   kept diff main...
-  kept diff HEAD~1 HEAD`,
+  kept diff HEAD~1 HEAD --code
+  kept diff v1.0 --html report.html`,
 		Args: args(cobra.MaximumNArgs(2)),
-		RunE: func(cmd *cobra.Command, a []string) error {
-			var shapes []comparisonJSON
-			err := eachProject(cmd.Context(), all, func(p *core.Project) error {
-				from, to, err := diffSides(cmd, p, a)
-				if err != nil {
-					return err
-				}
-				c, err := p.Diff(cmd.Context(), from, to)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					shapes = append(shapes, comparisonShape(p.Rel, c))
-					return nil
-				}
-				u.printComparison(c)
-				return nil
-			})
-			if err != nil || !asJSON {
-				return err
-			}
-			return u.json(struct {
-				Version     int              `json:"version"`
-				Experiments []comparisonJSON `json:"experiments"`
-			}{1, shapes})
-		},
+		RunE: func(cmd *cobra.Command, a []string) error { return runDiff(cmd, u, &f, a) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&all, "all", false, "every kept.toml of the repository")
+	cmd.Flags().BoolVar(&f.code, "code", false, "show the lines of code that changed")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&f.markdown, "md", false, "print Markdown")
+	cmd.Flags().StringVar(&f.html, "html", "", "write a page to `FILE`")
+	cmd.Flags().StringVar(&f.plot, "plot", "", "draw the metrics by step to `FILE`.svg or .png")
+	cmd.Flags().BoolVar(&f.all, "all", false, "every kept.toml of the repository")
+	cmd.MarkFlagsMutuallyExclusive("json", "md", "html", "plot")
+	cmd.MarkFlagsMutuallyExclusive("all", "plot")
 	return addExits(cmd, "2 wrong usage or unknown revision")
+}
+
+func runDiff(cmd *cobra.Command, u *ui, f *diffFlags, a []string) error {
+	var reviews []*report.Review
+	var shapes []comparisonJSON
+	err := eachProject(cmd.Context(), f.all, func(p *core.Project) error {
+		from, to, err := diffSides(cmd, p, a)
+		if err != nil {
+			return err
+		}
+		c, err := p.Diff(cmd.Context(), from, to)
+		if err != nil {
+			return err
+		}
+		review, err := u.review(cmd.Context(), p, c, f.code)
+		if err != nil {
+			return err
+		}
+		reviews, shapes = append(reviews, review), append(shapes, comparisonShape(p.Rel, c))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range reviews {
+		u.printReview(r)
+	}
+	return nil
 }
 
 // diffSides returns the two revisions to compare; an empty one is the working tree.
@@ -76,193 +91,24 @@ func diffSides(cmd *cobra.Command, p *core.Project, a []string) (from, to string
 	return r.Old, r.New, err
 }
 
-// section is what a group of changes is headed by, in the order of review.
-var sections = []struct {
-	title string
-	kinds []lockfile.Kind
-}{
-	{"command", []lockfile.Kind{lockfile.KindCommand}},
-	{"params", []lockfile.Kind{lockfile.KindParam}},
-	{"metrics", []lockfile.Kind{lockfile.KindMetric}},
-	{"artifacts", []lockfile.Kind{lockfile.KindArtifact}},
-	{"inputs", []lockfile.Kind{lockfile.KindInput}},
-	{"code", []lockfile.Kind{lockfile.KindCode}},
-	{"environment", []lockfile.Kind{lockfile.KindEnvironment, lockfile.KindEnvironmentFile}},
-	{"history", []lockfile.Kind{lockfile.KindHistory}},
-	{"other", []lockfile.Kind{lockfile.KindOther}},
-}
-
-func (u *ui) printComparison(c *core.Comparison) {
-	if len(c.Changes) == 0 {
-		u.say("no difference between %s and %s", clean(short(c.Old.Rev)), clean(short(c.New.Rev)))
-		return
+// review puts a comparison into words, as the rules in kept.toml see it.
+func (u *ui) review(ctx context.Context, p *core.Project, c *core.Comparison, code bool) (*report.Review, error) {
+	rules, err := p.Rules()
+	if err != nil {
+		return nil, err
 	}
-	var stage string
-	for i := 0; i < len(c.Changes); {
-		n := i
-		for n < len(c.Changes) && c.Changes[n].Stage == c.Changes[i].Stage {
-			n++
-		}
-		if i > 0 {
-			u.printf("\n")
-		}
-		stage = c.Changes[i].Stage
-		u.printStage(stage, c.Changes[i:n])
-		i = n
+	r := report.New(p.Rel, c, rules)
+	if !code {
+		return r, nil
 	}
-}
-
-func (u *ui) printStage(name string, changes []core.Change) {
-	title := clean(name)
-	if name == "" {
-		title = "kept data"
+	files, err := p.Code(ctx, c)
+	if err != nil {
+		return nil, err
 	}
-	whole := changes[0].Kind == lockfile.KindStage
-	if whole {
-		if changes[0].Added() {
-			title += " (new)"
-		} else {
-			title += " (removed)"
-		}
+	for _, f := range files {
+		r.Patches = append(r.Patches, report.NewPatch(f))
 	}
-	u.printf("%s\n", u.paint(bold, title))
-	for _, s := range sections {
-		var rows [][]string
-		for _, c := range changes {
-			for _, k := range s.kinds {
-				if c.Kind == k {
-					rows = append(rows, changeRows(c)...)
-				}
-			}
-		}
-		if whole {
-			unmark(rows)
-		}
-		u.section(s.title, rows)
-	}
-}
-
-// changeRows is a change in lines of cells; what is inside a folder or a
-// package list follows its own line.
-func changeRows(c core.Change) [][]string {
-	if len(c.Packages) > 0 {
-		var rows [][]string
-		for _, p := range c.Packages {
-			rows = append(rows, []string{clean(p.Name), arrow(clean(p.Old), clean(p.New))})
-		}
-		return rows
-	}
-	name := c.Name
-	if c.Kind == lockfile.KindCommand {
-		return [][]string{{changeText(c.Change)}}
-	}
-	rows := [][]string{{clean(name), changeText(c.Change)}}
-	const most = 10
-	for i, f := range c.Files {
-		if i == most && len(c.Files) > most+1 {
-			rows = append(rows, []string{"", fmt.Sprintf("and %d more files", len(c.Files)-most)})
-			break
-		}
-		rows = append(rows, []string{"  " + clean(f.Path), fileText(f)})
-	}
-	return rows
-}
-
-// unmark takes off what arrow adds to one-sided changes, for a stage that is
-// new or removed as a whole and says so once.
-func unmark(rows [][]string) {
-	for _, row := range rows {
-		last := &row[len(row)-1]
-		*last = strings.TrimSuffix(strings.TrimSuffix(*last, markNew), markRemoved)
-	}
-}
-
-func fileText(f core.FileChange) string {
-	switch {
-	case f.Old == nil:
-		return "added, " + sizeText(f.New.Size)
-	case f.New == nil:
-		return "removed"
-	}
-	return arrow(sizeText(f.Old.Size), sizeText(f.New.Size))
-}
-
-// changeText is the two sides of a change for people.
-func changeText(c lockfile.Change) string {
-	text := arrow(sideText(c.Old), sideText(c.New))
-	if c.Kind == lockfile.KindMetric {
-		text += delta(c.Old, c.New)
-	}
-	return text
-}
-
-const (
-	markNew     = "  (new)"
-	markRemoved = "  (removed)"
-)
-
-func arrow(old, new string) string {
-	switch {
-	case old == "":
-		return new + markNew
-	case new == "":
-		return old + markRemoved
-	}
-	return old + " → " + new
-}
-
-func sideText(side any) string {
-	switch v := side.(type) {
-	case nil:
-		return ""
-	case *lockfile.Artifact:
-		return fmt.Sprintf("%s (%s)", v.Hash.Short(), sizeText(v.Size))
-	case *lockfile.Input:
-		if v.Sized {
-			return fmt.Sprintf("%s (%s)", v.Hash.Short(), sizeText(v.Size))
-		}
-		return v.Hash.Short()
-	case cas.Digest:
-		return v.Short()
-	case string:
-		return clean(v)
-	}
-	return clean(lockfile.FormatValue(side))
-}
-
-// delta is the absolute and relative change of a number.
-func delta(old, new any) string {
-	a, ok := number(old)
-	b, ok2 := number(new)
-	if !ok || !ok2 || math.IsNaN(a) || math.IsNaN(b) || math.IsInf(a, 0) || math.IsInf(b, 0) {
-		return ""
-	}
-	text := fmt.Sprintf("  %+.4g", b-a)
-	if a != 0 {
-		text += " (" + percent((b-a)/math.Abs(a)*100) + ")"
-	}
-	return text
-}
-
-// percent writes a share with as many digits as somebody reads.
-func percent(p float64) string {
-	switch size := math.Abs(p); {
-	case size >= 10:
-		return fmt.Sprintf("%+.0f %%", p)
-	case size >= 0.1:
-		return fmt.Sprintf("%+.1f %%", p)
-	}
-	return fmt.Sprintf("%+.2g %%", p)
-}
-
-func number(v any) (float64, bool) {
-	switch n := v.(type) {
-	case int64:
-		return float64(n), true
-	case float64:
-		return n, true
-	}
-	return 0, false
+	return r, nil
 }
 
 // short abbreviates a full commit id.

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/report"
 )
 
 const (
@@ -46,7 +47,7 @@ func (m *meter) Add(n int64) {
 	}
 	m.drawn = now
 	rate := int64(float64(m.total) / since.Seconds())
-	fmt.Fprintf(m.w, "%s%s %s (%s/s, %s)", clearLine, m.what, sizeText(m.total), sizeText(rate), since.Round(time.Second))
+	fmt.Fprintf(m.w, "%s%s %s (%s/s, %s)", clearLine, m.what, report.Size(m.total), report.Size(rate), since.Round(time.Second))
 }
 
 // pause takes the line away, for instance while a command writes to the terminal.

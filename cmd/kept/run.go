@@ -12,8 +12,10 @@ import (
 	"golang.org/x/term"
 
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/lockfile"
+	"github.com/kept-dev/kept/report"
 )
 
 type runFlags struct {
@@ -96,7 +98,7 @@ func runStages(cmd *cobra.Command, u *ui, f *runFlags, stages []string) error {
 		changed := false
 		opts.Finished = func(r *core.StageResult) {
 			meter.pause()
-			u.sayResult(p.Repository, r, f.dryRun)
+			u.sayResult(p, r, f.dryRun)
 			changed = changed || r.Ran && len(r.Changes) > 0
 		}
 		err := p.Run(cmd.Context(), opts)
@@ -121,13 +123,14 @@ func reasonText(reasons []pipeline.Reason) string {
 	return strings.Join(parts, ", ")
 }
 
-func (u *ui) sayResult(repo *core.Repository, r *core.StageResult, dryRun bool) {
+func (u *ui) sayResult(p *core.Project, r *core.StageResult, dryRun bool) {
 	name := u.paint(bold, clean(r.Stage)+":")
 	switch {
 	case dryRun && len(r.Reasons) > 0:
 		u.say("%s would run: %s", name, clean(reasonText(r.Reasons)))
 	case r.Ran:
-		u.sayRan(name, r)
+		rules, _ := p.Rules() // a gate that cannot be read is no reason to hide a result
+		u.sayRan(name, r, rules)
 	case len(r.Reasons) == 0:
 		u.say("%s up to date", name)
 		if len(r.Restored) > 0 {
@@ -135,29 +138,30 @@ func (u *ui) sayResult(repo *core.Repository, r *core.StageResult, dryRun bool) 
 		}
 	}
 	for _, s := range r.Saved {
-		u.saySaved(repo, s)
+		u.saySaved(p.Repository, s)
 	}
 	for _, w := range r.Warnings {
 		u.say("%s %s", u.paint(yellow, "warning:"), clean(w))
 	}
 }
 
-func (u *ui) sayRan(name string, r *core.StageResult) {
+func (u *ui) sayRan(name string, r *core.StageResult, rules metrics.Rules) {
 	what := "recorded in kept.lock"
 	if len(r.Changes) == 0 {
 		what = "same result, kept.lock is unchanged"
 	}
 	u.say("%s %s (%s)", name, what, r.Wall.Round(time.Millisecond*10))
-	var rows [][]string
+	metricRows := report.Section{Kind: lockfile.KindMetric}
 	for _, c := range r.Changes {
 		if c.Kind == lockfile.KindMetric {
-			rows = append(rows, []string{clean(c.Name), changeText(c)})
+			metricRows.Rows = append(metricRows.Rows, report.NewRow(core.Change{Change: c}, rules))
 		}
 	}
+	whole := report.Changed
 	if len(r.Changes) > 0 && r.Changes[0].Kind == lockfile.KindStage {
-		unmark(rows)
+		whole = report.Added
 	}
-	fmt.Fprint(u.err, table(rows, "  "))
+	u.write(u.err, u.lines(sectionLines(metricRows, whole), "  "))
 	if len(r.Ignored) > 0 {
 		u.say("  added to .gitignore: %s", clean(strings.Join(r.Ignored, " ")))
 	}
@@ -183,7 +187,7 @@ func runCommand(cmd *cobra.Command, u *ui, f *runFlags, argv []string) error {
 		return err
 	}
 	if proposal.Written {
-		u.sayResult(p.Repository, &proposal.Result, false)
+		u.sayResult(p, &proposal.Result, false)
 		u.sayNext()
 		return nil
 	}

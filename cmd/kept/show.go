@@ -9,6 +9,7 @@ import (
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/lockfile"
+	"github.com/kept-dev/kept/report"
 )
 
 func newShow(u *ui) *cobra.Command {
@@ -93,7 +94,7 @@ func (u *ui) section(title string, rows [][]string) {
 func valueRows(values map[string]lockfile.Value) [][]string {
 	var rows [][]string
 	for _, key := range slices.Sorted(maps.Keys(values)) {
-		rows = append(rows, []string{clean(key), sideText(values[key])})
+		rows = append(rows, []string{clean(key), clean(report.Text(values[key]))})
 	}
 	return rows
 }
@@ -102,7 +103,7 @@ func artifactRows(arts map[string]*lockfile.Artifact) [][]string {
 	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(arts)) {
 		a := arts[name]
-		size := sizeText(a.Size)
+		size := report.Size(a.Size)
 		if a.Folder {
 			size = plural(int(a.Files), "file") + ", " + size
 		}
@@ -114,7 +115,7 @@ func artifactRows(arts map[string]*lockfile.Artifact) [][]string {
 func inputRows(inputs map[string]*lockfile.Input) [][]string {
 	var rows [][]string
 	for _, file := range slices.Sorted(maps.Keys(inputs)) {
-		rows = append(rows, []string{clean(file), sideText(inputs[file])})
+		rows = append(rows, []string{clean(file), clean(report.Text(inputs[file]))})
 	}
 	return rows
 }

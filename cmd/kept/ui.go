@@ -88,6 +88,14 @@ func (u *ui) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
+// paintIf is paint where there is a code.
+func (u *ui) paintIf(code, s string) string {
+	if code == "" {
+		return s
+	}
+	return u.paint(code, s)
+}
+
 // printf writes data.
 func (u *ui) printf(format string, args ...any) { u.write(u.out, fmt.Sprintf(format, args...)) }
 
@@ -134,22 +142,6 @@ func clean(s string) string {
 func isHarmful(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control) || r == 0x2028 || r == 0x2029
 }
-
-// sizeText writes a size in bytes for people.
-func sizeText(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	f, prefix := float64(n)/unit, 0
-	for f >= unit && prefix < len(prefixes)-1 {
-		f /= unit
-		prefix++
-	}
-	return fmt.Sprintf("%.1f %ciB", f, prefixes[prefix])
-}
-
-const prefixes = "KMGTPE"
 
 // plural writes a count with its noun.
 func plural(n int, noun string) string {
