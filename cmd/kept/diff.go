@@ -13,8 +13,7 @@ import (
 )
 
 type diffFlags struct {
-	all, code, json, markdown bool
-	html, plot                string
+	all, code, json bool
 }
 
 func newDiff(u *ui) *cobra.Command {
@@ -27,19 +26,14 @@ code and environment. Without B it compares with the working tree, without A
 with HEAD. A...B compares B with where it branched off A, as in git.`,
 		Example: `  kept diff
   kept diff main...
-  kept diff HEAD~1 HEAD --code
-  kept diff v1.0 --html report.html`,
+  kept diff HEAD~1 HEAD --code`,
 		Args: args(cobra.MaximumNArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error { return runDiff(cmd, u, &f, a) },
 	}
 	cmd.Flags().BoolVar(&f.code, "code", false, "show the lines of code that changed")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	cmd.Flags().BoolVar(&f.markdown, "md", false, "print Markdown")
-	cmd.Flags().StringVar(&f.html, "html", "", "write a page to `FILE`")
-	cmd.Flags().StringVar(&f.plot, "plot", "", "draw the metrics by step to `FILE`.svg or .png")
 	cmd.Flags().BoolVar(&f.all, "all", false, "every kept.toml of the repository")
-	cmd.MarkFlagsMutuallyExclusive("json", "md", "html", "plot")
-	cmd.MarkFlagsMutuallyExclusive("all", "plot")
+	cmd.MarkFlagsMutuallyExclusive("json", "code")
 	return addExits(cmd, "2 wrong usage or unknown revision")
 }
 
@@ -65,7 +59,19 @@ func runDiff(cmd *cobra.Command, u *ui, f *diffFlags, a []string) error {
 	if err != nil {
 		return err
 	}
-	for _, r := range reviews {
+	if f.json {
+		return u.json(struct {
+			Version     int              `json:"version"`
+			Experiments []comparisonJSON `json:"experiments"`
+		}{1, shapes})
+	}
+	for i, r := range reviews {
+		if f.all {
+			if i > 0 {
+				u.printf("\n")
+			}
+			u.printf("%s\n", u.paint(bold, clean(r.Experiment)+"/"))
+		}
 		u.printReview(r)
 	}
 	return nil
