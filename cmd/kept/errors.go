@@ -72,8 +72,9 @@ func exitCode(err error) int {
 	var corrupt *cas.CorruptError
 	var command *core.CommandError
 	var modified *core.ModifiedArtifactError
+	var curves *noCurvesError
 	switch {
-	case errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
+	case errors.As(err, &curves), errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
 		return exitInconclusive
 	case errors.As(err, &command), errors.As(err, &modified):
 		return exitFailed
@@ -93,8 +94,12 @@ func hint(err error) string {
 
 func hintUsage(err error) string {
 	var usage *usageError
-	if errors.As(err, &usage) {
+	var curves *noCurvesError
+	switch {
+	case errors.As(err, &usage):
 		return usage.command + " --help"
+	case errors.As(err, &curves):
+		return "kept log-metric --help"
 	}
 	if strings.HasPrefix(err.Error(), "unknown command") {
 		return "kept --help"
