@@ -2,7 +2,6 @@ package plot
 
 import (
 	"bytes"
-	"encoding/xml"
 	"fmt"
 	"strings"
 )
@@ -14,13 +13,13 @@ func finishSVG(drawn []byte, s size, title, description string) ([]byte, error) 
 	if !ok || !bytes.HasPrefix(head, []byte("<svg ")) {
 		return nil, fmt.Errorf("draw figure: not an SVG: %.40q", drawn)
 	}
+	// Not encoding/xml: its start-up work would be paid by every command.
+	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" role="img" width="%d" height="%d" viewBox="0 0 %d %d" style="max-width:100%%;height:auto">`,
 		s.w/scale, s.h/scale, s.w, s.h)
 	for _, e := range [][2]string{{"title", title}, {"desc", description}} {
-		b.WriteString("\n<" + e[0] + ">")
-		_ = xml.EscapeText(&b, []byte(e[1])) // A bytes.Buffer takes everything.
-		b.WriteString("</" + e[0] + ">")
+		b.WriteString("\n<" + e[0] + ">" + escape.Replace(e[1]) + "</" + e[0] + ">")
 	}
 	b.WriteByte('\n')
 	b.Write(bytes.ReplaceAll(body, []byte("/><"), []byte("/>\n<")))
