@@ -73,8 +73,9 @@ func exitCode(err error) int {
 	var command *core.CommandError
 	var modified *core.ModifiedArtifactError
 	var curves *noCurvesError
+	var noBase *core.NoBaseError
 	switch {
-	case errors.As(err, &curves), errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
+	case errors.As(err, &noBase), errors.As(err, &curves), errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
 		return exitInconclusive
 	case errors.As(err, &command), errors.As(err, &modified):
 		return exitFailed
@@ -112,7 +113,10 @@ func hintRepository(err error) string {
 	var bare *git.BareError
 	var none *core.NoExperimentError
 	var rev *git.RevisionError
+	var noBase *core.NoBaseError
 	switch {
+	case errors.As(err, &noBase):
+		return noBase.Try
 	case errors.As(err, &noRepo):
 		return "git init"
 	case errors.As(err, &bare):
