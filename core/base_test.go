@@ -26,16 +26,30 @@ type server struct {
 	t   *testing.T
 	dir string
 	ids map[string]string
+	// format is the object format, "" for the usual one.
+	format string
 }
 
-func newServer(t *testing.T, settings ...string) server {
+// init makes a repository of the server's format.
+func (s server) init(args ...string) {
+	s.t.Helper()
+	if s.format != "" {
+		args = append([]string{"--object-format=" + s.format}, args...)
+	}
+	s.git(".", "", append([]string{"init", "-q"}, args...)...)
+}
+
+func newServer(t *testing.T, settings ...string) server { return newServerOf(t, "", settings...) }
+
+func newServerOf(t *testing.T, format string, settings ...string) server {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "gitconfig")
-	text := "[user]\n name = Ada\n email = ada@example.org\n[init]\n defaultBranch = main\n[protocol \"file\"]\n allow = always\n[advice]\n detachedHead = false\n"
+	text := "[user]\n name = Ada\n email = ada@example.org\n[init]\n defaultBranch = main\n[protocol \"file\"]\n allow = always\n[advice]\n detachedHead = false\n" +
+		"[gc]\n auto = 0\n[maintenance]\n auto = false\n" // nothing may work on after a test
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +62,8 @@ func newServer(t *testing.T, settings ...string) server {
 	t.Setenv("GIT_CONFIG_GLOBAL", config)
 	t.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 	t.Setenv("HOME", dir)
-	s := server{t: t, dir: filepath.Join(dir, "server.git"), ids: map[string]string{}}
-	s.git(dir, "", "init", "-q", "--bare", s.dir)
+	s := server{t: t, dir: filepath.Join(dir, "server.git"), ids: map[string]string{}, format: format}
+	s.init("--bare", s.dir)
 	for _, setting := range settings {
 		key, value, _ := strings.Cut(setting, "=")
 		s.git(s.dir, "", "config", key, value)
@@ -136,7 +150,7 @@ func (s server) url() string { return "file://" + filepath.ToSlash(s.dir) }
 func (s server) empty() string {
 	s.t.Helper()
 	dir := filepath.Join(s.t.TempDir(), "work")
-	s.git(".", "", "init", "-q", dir)
+	s.init(dir)
 	s.git(dir, "", "remote", "add", "origin", s.url())
 	return dir
 }
@@ -299,6 +313,24 @@ func TestFindBaseInGitLab(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestFindBaseWithSHA256(t *testing.T) {
+	s := newServerOf(t, "sha256", open...)
+	env := map[string]string{
+		"GITHUB_ACTIONS": "true", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/1/merge",
+		"GITHUB_BASE_REF": "main", "GITHUB_SHA": s.ids["merge"],
+	}
+	for _, depth := range []string{"1", "0"} {
+		base, err := s.find(s.checkoutAction(depth, s.ids["merge"], "refs/pull/1/merge"), "", env)
+		if err != nil || s.name(base.Commit) != "m200" || len(base.Commit) != 64 {
+			t.Errorf("at depth %s: %+v, %v; want m200", depth, base, err)
+		}
+	}
+	base, err := s.find(s.checkoutAction("1", s.ids["f2"], "refs/heads/feature"), "", env)
+	if err != nil || s.name(base.Commit) != "m9" {
+		t.Errorf("%s, %v; want m9", s.name(base.Commit), err)
 	}
 }
 
