@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/kept-dev/kept/cas"
@@ -68,10 +69,11 @@ func (s *originStore) fetch(ctx context.Context, d cas.Digest) error {
 
 func (s *originStore) find(ctx context.Context) {
 	url, found, err := s.git.Config(ctx, "remote.origin.url")
-	if err != nil || !found || !filepath.IsAbs(url) {
+	dir := filepath.FromSlash(strings.TrimPrefix(url, "file://"))
+	if err != nil || !found || !filepath.IsAbs(dir) {
 		return
 	}
-	repo, err := git.At(url)
+	repo, err := git.At(dir)
 	if err != nil || repo.CommonDir == s.git.CommonDir {
 		return
 	}
