@@ -51,9 +51,18 @@ func (e *BareError) Error() string {
 }
 
 // RevisionError reports a revision that names no commit of this repository.
-type RevisionError struct{ Revision string }
+type RevisionError struct {
+	Revision string
+	// Shallow says that the clone is, so that the commit may just be beyond its end.
+	Shallow bool
+}
 
-func (e *RevisionError) Error() string { return fmt.Sprintf("unknown revision %q", e.Revision) }
+func (e *RevisionError) Error() string {
+	if e.Shallow {
+		return fmt.Sprintf("unknown revision %q in this shallow clone", e.Revision)
+	}
+	return fmt.Sprintf("unknown revision %q", e.Revision)
+}
 
 // OutsideError reports a path that is not in the worktree.
 type OutsideError struct{ Path, Root string }

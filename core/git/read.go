@@ -78,7 +78,7 @@ func (r *Repo) ReadFiles(ctx context.Context, files []File) ([]Content, error) {
 	for i, f := range files {
 		switch {
 		case ids[f.Revision] == "":
-			contents[i].Err = &RevisionError{Revision: f.Revision}
+			contents[i].Err = &RevisionError{Revision: f.Revision, Shallow: r.Shallow()}
 		case strings.Contains(f.Path, "\n"):
 			// The protocol is line by line, so such a name needs a process of its own.
 			contents[i].Data, contents[i].Err = r.readOdd(ctx, ids[f.Revision], f.Path)
@@ -109,7 +109,7 @@ func (r *Repo) ReadFiles(ctx context.Context, files []File) ([]Content, error) {
 		}
 		contents[i].Err = fmt.Errorf("read %q at %s: %w", files[i].Path, files[i].Revision, reason)
 		if errors.Is(reason, errNoCommit) {
-			contents[i].Err = &RevisionError{Revision: files[i].Revision}
+			contents[i].Err = &RevisionError{Revision: files[i].Revision, Shallow: r.Shallow()}
 		}
 	}
 	return contents, nil

@@ -20,7 +20,7 @@ func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
 	out, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", rev+"^{commit}")
 	if err != nil {
 		if code := exitCode(err); code == 1 || code == 128 {
-			return "", revisionError(rev, err)
+			return "", r.revisionError(rev, err)
 		}
 		return "", err
 	}
@@ -28,7 +28,7 @@ func (r *Repo) Resolve(ctx context.Context, rev string) (string, error) {
 }
 
 // revisionError tells a revision that is not there from a repository that Git refuses.
-func revisionError(rev string, err error) error {
+func (r *Repo) revisionError(rev string, err error) error {
 	var failed *Error
 	if errors.As(err, &failed) && strings.TrimSpace(failed.Stderr) != "" &&
 		!strings.Contains(failed.Stderr, "Needed a single revision") &&
@@ -36,7 +36,7 @@ func revisionError(rev string, err error) error {
 		!strings.Contains(failed.Stderr, "ambiguous") {
 		return err
 	}
-	return &RevisionError{Revision: rev}
+	return &RevisionError{Revision: rev, Shallow: r.Shallow()}
 }
 
 // Range is two sides of a comparison.
