@@ -318,7 +318,7 @@ func (p *Project) lockChanged(ctx context.Context) (bool, error) {
 	isCommitted := err == nil
 	onDisk, err := p.readOwn(p.LockPath(), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return isCommitted, nil
+		return isCommitted, p.leftOut(p.LockPath())
 	}
 	if err != nil {
 		return false, &FileError{Path: p.LockPath(), Err: reason(err)}

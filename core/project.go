@@ -23,6 +23,27 @@ func (e *NoExperimentError) Error() string {
 	return fmt.Sprintf("no %s in %q or above it", pipeline.Name, e.Dir)
 }
 
+// SparseError reports a kept.toml or kept.lock that Git tracks but a sparse
+// checkout leaves out. It is not there, and it is not gone either: nothing may be
+// concluded from its absence, and nothing written in its place.
+type SparseError struct {
+	// Path is relative to the top of the repository.
+	Path string
+}
+
+func (e *SparseError) Error() string {
+	return fmt.Sprintf("%s is not in the working tree: a sparse checkout leaves it out", e.Path)
+}
+
+// leftOut returns a *SparseError for the first of files that one is about.
+func (r *Repository) leftOut(files ...string) error {
+	out, err := r.Git.LeftOut(context.Background(), files...)
+	if err == nil && len(out) > 0 {
+		err = &SparseError{Path: out[0]}
+	}
+	return err
+}
+
 // FileError reports a file of the project that can't be used as it is.
 type FileError struct {
 	// Path is relative to the top of the repository.
@@ -110,14 +131,21 @@ func Open(dir string) (*Project, error) {
 	if err != nil {
 		return nil, err
 	}
+	var files []string
 	for at := rel; ; at = parent(at) {
-		if r.Workspace.Exists(path.Join(at, pipeline.Name)) {
+		file := path.Join(at, pipeline.Name)
+		if r.Workspace.Exists(file) {
 			return r.Project(at)
 		}
+		files = append(files, file)
 		if at == "" {
-			return nil, &NoExperimentError{Dir: dir}
+			break
 		}
 	}
+	if err := r.leftOut(files...); err != nil {
+		return nil, err
+	}
+	return nil, &NoExperimentError{Dir: dir}
 }
 
 // Project opens the experiment in folder rel of the worktree.
@@ -152,6 +180,9 @@ func (r *Repository) Projects(ctx context.Context) ([]*Project, error) {
 		}
 		projects = append(projects, p)
 	}
+	if len(projects) == 0 && len(files) > 0 {
+		return nil, r.leftOut(files[0])
+	}
 	return projects, nil
 }
 
@@ -175,7 +206,10 @@ func (p *Project) LockPath() string { return p.join(lockfile.Name) }
 
 // Lock reads the lock in the working tree; a lock that is not there yet is empty.
 func (p *Project) Lock() (*lockfile.Lock, error) {
-	lock, _, err := p.readLock(p.LockPath())
+	lock, digest, err := p.readLock(p.LockPath())
+	if err == nil && digest.IsZero() {
+		err = p.leftOut(p.LockPath())
+	}
 	return lock, err
 }
 
@@ -184,7 +218,7 @@ func (p *Project) Lock() (*lockfile.Lock, error) {
 func (p *Project) lockToWrite() (lock *lockfile.Lock, spliced []string, err error) {
 	data, err := p.readOwn(p.LockPath(), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
-		return lockfile.New(), nil, nil
+		return lockfile.New(), nil, p.leftOut(p.LockPath())
 	}
 	if err != nil {
 		return nil, nil, &FileError{Path: p.LockPath(), Err: reason(err)}

@@ -82,6 +82,9 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 	defer release()
 	// Not before: whoever was waited for may have written the lock.
 	lock, digest, err := p.readLock(p.LockPath())
+	if err == nil && digest.IsZero() {
+		err = p.leftOut(p.LockPath())
+	}
 	if err != nil {
 		return nil, err
 	}

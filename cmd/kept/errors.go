@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -114,9 +115,14 @@ func hintRepository(err error) string {
 	var none *core.NoExperimentError
 	var rev *git.RevisionError
 	var noBase *core.NoBaseError
+	var sparse *core.SparseError
 	switch {
 	case errors.As(err, &noBase):
 		return noBase.Try
+	case errors.As(err, &sparse):
+		return hintSparse(sparse)
+	case errors.As(err, &rev) && rev.Shallow:
+		return "git fetch --unshallow"
 	case errors.As(err, &noRepo):
 		return "git init"
 	case errors.As(err, &bare):
@@ -127,6 +133,15 @@ func hintRepository(err error) string {
 		return "git log --oneline"
 	}
 	return ""
+}
+
+// hintSparse brings a file back. The top folder's own files are left out by
+// patterns only; a folder is named the same way in either mode.
+func hintSparse(e *core.SparseError) string {
+	if dir := path.Dir(e.Path); dir != "." {
+		return "git sparse-checkout add " + pathWord(typed(dir))
+	}
+	return "git sparse-checkout add " + word("/"+e.Path)
 }
 
 func hintLock(err error) string {

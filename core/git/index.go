@@ -111,6 +111,22 @@ func (r *Repo) Tracked(ctx context.Context, paths []string) (map[string]bool, er
 	return tracked, nil
 }
 
+// LeftOut returns those of paths that Git tracks and that a sparse checkout keeps
+// out of the worktree, in the order given. Without one it starts nothing.
+func (r *Repo) LeftOut(ctx context.Context, paths ...string) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(r.GitDir, "info", "sparse-checkout")); err != nil {
+		return nil, nil //nolint:nilerr // there is no sparse checkout
+	}
+	c := r.command()
+	c.env = []string{"GIT_LITERAL_PATHSPECS=1"}
+	out, err := c.run(ctx, append([]string{"ls-files", "-t", "-z", "--"}, paths...)...)
+	if err != nil {
+		return nil, err
+	}
+	entries := splitNUL(out)
+	return slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return !slices.Contains(entries, "S "+p) }), nil
+}
+
 // chunks yields paths in parts that fit a command line.
 func chunks(paths []string) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {
