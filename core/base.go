@@ -75,6 +75,28 @@ type baseFinder struct {
 	git *git.Repo
 	ci  ci
 	at  checkout
+	// silent is set once origin did not answer in time.
+	silent error
+}
+
+// fetch runs something that asks origin, unless that did not answer before.
+func (f *baseFinder) fetch(do func() error) error {
+	if f.silent != nil {
+		return f.silent
+	}
+	err := do()
+	if errors.Is(err, git.ErrNoAnswer) {
+		f.silent = err
+	}
+	return err
+}
+
+func (f *baseFinder) fetchBranch(ctx context.Context, branch string, depth int) error {
+	return f.fetch(func() error { return f.git.FetchBranch(ctx, branch, f.at.head, depth) })
+}
+
+func (f *baseFinder) deepen(ctx context.Context, depth int) error {
+	return f.fetch(func() error { return f.git.Deepen(ctx, f.at.head, depth) })
 }
 
 // first returns the base of the first idea that has one.
@@ -141,13 +163,13 @@ func (f *baseFinder) have(ctx context.Context, id, branch string) error {
 		}
 		return &NoBaseError{Reason: fmt.Sprintf("commit %.10s is not in this clone", id), Try: command}
 	}
-	refused := f.git.FetchCommit(ctx, id)
+	refused := f.fetch(func() error { return f.git.FetchCommit(ctx, id) })
 	if ctx.Err() != nil {
 		return refused
 	}
 	// A server may hand out branches only.
 	for n := 0; refused != nil && branch != "" && n < len(depths); n++ {
-		if err := f.git.FetchBranch(ctx, branch, f.at.head, depths[n]); err != nil {
+		if err := f.fetchBranch(ctx, branch, depths[n]); err != nil {
 			break
 		}
 		if found, err = f.git.HasCommit(ctx, id); found || err != nil {
@@ -172,7 +194,7 @@ func (f *baseFinder) fetchTip(ctx context.Context, branch string) (string, error
 	var refused error
 	if f.ci != noCI {
 		// Also where the branch is known: the workspace of an earlier job may be behind.
-		if refused = f.git.FetchBranch(ctx, branch, f.at.head, depths[0]); ctx.Err() != nil {
+		if refused = f.fetchBranch(ctx, branch, depths[0]); ctx.Err() != nil {
 			return "", refused
 		}
 	}
@@ -197,9 +219,9 @@ func (f *baseFinder) mergeBase(ctx context.Context, tip, branch string) (string,
 	var refused error
 	for n := 0; errors.Is(err, git.ErrNoMergeBase) && f.ci != noCI && f.git.Shallow() && n < len(depths); n++ {
 		if branch == "" {
-			refused = f.git.Deepen(ctx, f.at.head, depths[n])
+			refused = f.deepen(ctx, depths[n])
 		} else {
-			refused = f.git.FetchBranch(ctx, branch, f.at.head, depths[n])
+			refused = f.fetchBranch(ctx, branch, depths[n])
 		}
 		if refused != nil {
 			break
@@ -262,7 +284,7 @@ func (f *baseFinder) withDefault(ctx context.Context) (Base, error) {
 	if last != nil {
 		return Base{}, last
 	}
-	if f.ci != noCI {
+	if f.ci != noCI && f.silent == nil {
 		if branch, err := f.git.RemoteDefault(ctx); err == nil {
 			return f.follow(ctx, mergeBaseWith(branch, false))
 		}
@@ -394,14 +416,14 @@ func (f *baseFinder) fetchGiven(ctx context.Context, spec string, unknown error)
 	case git.IsID(spec):
 		return git.Ref{}, f.have(ctx, spec, "")
 	case git.ValidBranch(name):
-		branchErr := f.git.FetchBranch(ctx, name, f.at.head, depths[0])
+		branchErr := f.fetchBranch(ctx, name, depths[0])
 		if branchErr == nil {
 			return f.branch(ctx, "refs/remotes/origin/"+name)
 		}
 		if ctx.Err() != nil {
 			return git.Ref{}, branchErr
 		}
-		if f.git.FetchTag(ctx, name) == nil {
+		if f.fetch(func() error { return f.git.FetchTag(ctx, name) }) == nil {
 			return git.Ref{}, nil
 		}
 		if strings.Contains(branchErr.Error(), "couldn't find remote ref") {
@@ -414,7 +436,7 @@ func (f *baseFinder) fetchGiven(ctx context.Context, spec string, unknown error)
 	case f.git.Shallow():
 		// HEAD~3 and the like reach past the end of what is here.
 		for _, depth := range depths {
-			if err := f.git.Deepen(ctx, f.at.head, depth); err != nil || !f.git.Shallow() {
+			if err := f.deepen(ctx, depth); err != nil || !f.git.Shallow() {
 				break
 			}
 			if _, err := f.git.Resolve(ctx, spec); err == nil {

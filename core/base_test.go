@@ -334,6 +334,48 @@ func TestFindBaseWithSHA256(t *testing.T) {
 	}
 }
 
+func TestFindBaseInOtherCI(t *testing.T) {
+	s := newServer(t, open...)
+	env := map[string]string{"CI": "true"}
+	for _, test := range []struct{ head, ref, want, note string }{
+		// Nothing here knows the default branch, so origin is asked for it.
+		{"f2", "refs/heads/feature", "m9", "merge base with main"},
+		{"m200", "refs/heads/main", "m199", "parent of HEAD"},
+	} {
+		for _, depth := range []string{"1", "20", "0"} {
+			base, err := s.find(s.checkoutAction(depth, s.ids[test.head], test.ref), "", env)
+			note := strings.Replace(base.Note, "origin/", "", 1)
+			if err != nil || s.name(base.Commit) != test.want || note != test.note {
+				t.Errorf("%s at depth %s: %s (%s), %v; want %s (%s)", test.ref, depth, s.name(base.Commit), note, err, test.want, test.note)
+			}
+		}
+	}
+}
+
+// What an earlier step of the job fetched is still there after a smaller fetch.
+func TestFetchKeepsHistory(t *testing.T) {
+	s := newServer(t, open...)
+	dir := s.checkoutAction("100", s.ids["m200"], "refs/heads/main")
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fetch := range []func() error{
+		func() error { return p.Git.FetchBranch(t.Context(), "main", s.ids["m200"], 50) },
+		func() error { return p.Git.FetchBranch(t.Context(), "feature", s.ids["m200"], 1) },
+		func() error { return p.Git.FetchCommit(t.Context(), s.ids["m20"]) },
+		func() error { return p.Git.Deepen(t.Context(), s.ids["m200"], 2) },
+		func() error { return p.Git.FetchTag(t.Context(), "v1") },
+	} {
+		if err := fetch(); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.git(dir, "", "rev-list", "--count", "HEAD"); n != "100" {
+			t.Errorf("HEAD has %s commits, want 100", n)
+		}
+	}
+}
+
 // A server that hands out neither commits by their ids nor files later.
 func TestFindBaseOfStrictServer(t *testing.T) {
 	s := newServer(t)

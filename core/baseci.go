@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kept-dev/kept/core/git"
@@ -59,15 +60,7 @@ func (c checkout) near(id string) bool {
 	if !git.IsID(id) {
 		return false
 	}
-	if c.head == id {
-		return true
-	}
-	for _, p := range c.parents {
-		if p == id {
-			return true
-		}
-	}
-	return false
+	return c.head == id || slices.Contains(c.parents, id)
 }
 
 // idea is one way to a base.

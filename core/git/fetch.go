@@ -17,8 +17,11 @@ import (
 // does every CI system.
 const origin = "origin"
 
-// fetchLimit is how long one fetch may take.
-const fetchLimit = 2 * time.Minute
+// fetchLimit is how long one fetch may take; tests are less patient.
+var fetchLimit = 2 * time.Minute
+
+// ErrNoAnswer reports a remote that took too long. Asking it again is no use.
+var ErrNoAnswer = errors.New("no answer from " + origin)
 
 // RefNameError reports a name that no branch or tag can have, or none that may
 // be handed to Git as an argument.
@@ -212,7 +215,7 @@ func (r *Repo) fetch(ctx context.Context, options []string, what ...string) erro
 
 // askOrigin runs a Git that talks to origin: without questions, and for so long only.
 func (r *Repo) askOrigin(ctx context.Context, args ...string) ([]byte, error) {
-	limited, cancel := context.WithTimeoutCause(ctx, fetchLimit, fmt.Errorf("no answer from %s in %v", origin, fetchLimit))
+	limited, cancel := context.WithTimeoutCause(ctx, fetchLimit, fmt.Errorf("%w in %v", ErrNoAnswer, fetchLimit))
 	defer cancel()
 	c := r.command()
 	c.options = append(c.options, "-c", "gc.auto=0", "-c", "maintenance.auto=false")

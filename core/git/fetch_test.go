@@ -124,4 +124,9 @@ func TestFetchEndsWithItsContext(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "waited long enough") {
 		t.Errorf("got %v", err)
 	}
+	defer func(limit time.Duration) { fetchLimit = limit }(fetchLimit)
+	fetchLimit = 300 * time.Millisecond
+	if err := w.find().FetchBranch(t.Context(), "main", "", 1); !errors.Is(err, ErrNoAnswer) {
+		t.Errorf("got %v, want ErrNoAnswer", err)
+	}
 }
