@@ -32,6 +32,9 @@ type Review struct {
 	Patches []Patch
 	// Curves are the metrics that have a value by step on either side.
 	Curves []Curve
+	// Metrics are all metrics of New, changed or not, by stage and key. Without them
+	// a document knows only those that changed and those that have a rule.
+	Metrics []MetricValue
 }
 
 // Revision is one side of a review.
@@ -92,4 +95,12 @@ type Curve struct {
 	Stage, Key string
 	// Old and New are nil where the side has none, or the store has not its bytes.
 	Old, New []lockfile.Point
+}
+
+// MetricValue is a metric as the lock has it.
+type MetricValue struct {
+	Stage, Key string
+	// Value is an int64 or a float64.
+	Value  lockfile.Value
+	Better metrics.Direction
 }

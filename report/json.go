@@ -1,0 +1,296 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/kept-dev/kept/core/metrics"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// JSON writes all that the reviews hold, as docs/spec/report.md describes it.
+// Floats that JSON can't say are the strings "nan", "inf" and "-inf"; a list is
+// never null. Texts are exact; what can't be seen, and the second # of "##", is
+// written as \uXXXX, so that the text does nothing in a terminal or a CI log.
+func JSON(w io.Writer, reviews []*Review, o Options) error {
+	shape := documentJSON{Version: 1, Kept: o.Version, Experiments: []reviewJSON{}}
+	if worst, judged := status(reviews); judged {
+		shape.Status = &worst
+	}
+	for _, r := range reviews {
+		shape.Experiments = append(shape.Experiments, reviewShape(r))
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(shape); err != nil {
+		return fmt.Errorf("write report as JSON: %w", err)
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+// escapeJSON writes what can't be seen as escapes. Outside of strings JSON has
+// nothing of the kind but line breaks.
+func escapeJSON(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRune(text[i:])
+		switch {
+		case r == '\n' || hasGlyph(r) && (r != '#' || i == 0 || text[i-1] != '#'):
+			out = append(out, text[i:i+n]...)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			out = fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		i += n
+	}
+	return out
+}
+
+type documentJSON struct {
+	Version     int             `json:"version"`
+	Kept        string          `json:"kept,omitempty"`
+	Status      *metrics.Status `json:"status,omitempty"`
+	Experiments []reviewJSON    `json:"experiments"`
+}
+
+type reviewJSON struct {
+	Experiment string       `json:"experiment"`
+	Old        revisionJSON `json:"old"`
+	New        revisionJSON `json:"new"`
+	BaseNote   string       `json:"base_note,omitempty"`
+	Verdict    *verdictJSON `json:"verdict,omitempty"`
+	Stages     []stageJSON  `json:"stages"`
+	Metrics    []metricJSON `json:"metrics"`
+	Curves     []curveJSON  `json:"curves"`
+}
+
+type revisionJSON struct {
+	Name   string `json:"name,omitempty"`
+	Commit string `json:"commit,omitempty"`
+}
+
+type verdictJSON struct {
+	Status   metrics.Status   `json:"status"`
+	Findings []findingJSON    `json:"findings"`
+	Unused   []acceptanceJSON `json:"unused_acceptances"`
+}
+
+type findingJSON struct {
+	Stage      string          `json:"stage,omitempty"`
+	Key        string          `json:"key"`
+	Status     metrics.Status  `json:"status"`
+	Reason     string          `json:"reason,omitempty"`
+	Base       any             `json:"base"`
+	Head       any             `json:"head"`
+	Rule       ruleJSON        `json:"rule"`
+	Noise      *noiseJSON      `json:"noise,omitempty"`
+	Acceptance *acceptanceJSON `json:"acceptance,omitempty"`
+	Result     string          `json:"result,omitempty"`
+}
+
+type ruleJSON struct {
+	Pattern  string         `json:"pattern"`
+	Min      any            `json:"min,omitempty"`
+	Max      any            `json:"max,omitempty"`
+	MaxDrop  *toleranceJSON `json:"max_drop,omitempty"`
+	MaxRise  *toleranceJSON `json:"max_rise,omitempty"`
+	Required bool           `json:"required"`
+	Warn     bool           `json:"warn"`
+	Better   string         `json:"better,omitempty"`
+	Line     int            `json:"line,omitempty"`
+}
+
+type toleranceJSON struct {
+	Amount   any  `json:"amount"`
+	Relative bool `json:"relative"`
+}
+
+type noiseJSON struct {
+	BaseRuns int  `json:"base_runs"`
+	HeadRuns int  `json:"head_runs"`
+	BaseMean any  `json:"base_mean"`
+	HeadMean any  `json:"head_mean"`
+	BaseSD   any  `json:"base_sd"`
+	HeadSD   any  `json:"head_sd"`
+	P        any  `json:"p"`
+	Within   bool `json:"within"`
+}
+
+type acceptanceJSON struct {
+	Metric string `json:"metric"`
+	Result string `json:"result"`
+	Reason string `json:"reason"`
+	Line   int    `json:"line,omitempty"`
+}
+
+type stageJSON struct {
+	Name     string        `json:"name,omitempty"`
+	Fate     string        `json:"fate"`
+	Sections []sectionJSON `json:"sections"`
+}
+
+type sectionJSON struct {
+	Kind  lockfile.Kind `json:"kind"`
+	Title string        `json:"title"`
+	Rows  []rowJSON     `json:"rows"`
+}
+
+type rowJSON struct {
+	Name  string     `json:"name,omitempty"`
+	Fate  string     `json:"fate"`
+	Old   string     `json:"old,omitempty"`
+	New   string     `json:"new,omitempty"`
+	Delta *deltaJSON `json:"delta,omitempty"`
+	Rows  []rowJSON  `json:"rows,omitempty"`
+}
+
+type deltaJSON struct {
+	Absolute any    `json:"absolute"`
+	Relative any    `json:"relative"`
+	Better   string `json:"better,omitempty"`
+	Verdict  int    `json:"verdict"`
+}
+
+type metricJSON struct {
+	Stage  string `json:"stage"`
+	Key    string `json:"key"`
+	Value  any    `json:"value"`
+	Better string `json:"better,omitempty"`
+}
+
+type curveJSON struct {
+	Stage string      `json:"stage"`
+	Key   string      `json:"key"`
+	Old   []pointJSON `json:"old"`
+	New   []pointJSON `json:"new"`
+}
+
+type pointJSON struct {
+	Step  int64 `json:"step"`
+	Value any   `json:"value"`
+}
+
+func reviewShape(r *Review) reviewJSON {
+	shape := reviewJSON{Experiment: r.Experiment, Old: revisionJSON(r.Old), New: revisionJSON(r.New), BaseNote: r.BaseNote,
+		Verdict: verdictShape(r.Verdict), Stages: []stageJSON{}, Metrics: []metricJSON{}, Curves: []curveJSON{}}
+	for _, s := range r.Stages {
+		stage := stageJSON{Name: s.Name, Fate: fateWords[s.Fate], Sections: []sectionJSON{}}
+		for _, section := range s.Sections {
+			stage.Sections = append(stage.Sections, sectionJSON{section.Kind, section.Title, rowShapes(section.Rows)})
+		}
+		shape.Stages = append(shape.Stages, stage)
+	}
+	for _, m := range r.Metrics {
+		shape.Metrics = append(shape.Metrics, metricJSON{m.Stage, m.Key, numberJSON(m.Value), directionText(m.Better)})
+	}
+	for _, c := range r.Curves {
+		shape.Curves = append(shape.Curves, curveJSON{c.Stage, c.Key, pointShapes(c.Old), pointShapes(c.New)})
+	}
+	return shape
+}
+
+func verdictShape(v *metrics.Verdict) *verdictJSON {
+	if v == nil {
+		return nil
+	}
+	shape := &verdictJSON{Status: v.Status, Findings: []findingJSON{}, Unused: []acceptanceJSON{}}
+	for _, f := range v.Findings {
+		finding := findingJSON{Stage: f.Stage, Key: f.Key, Status: f.Status, Reason: f.Reason,
+			Base: numberJSON(f.Base), Head: numberJSON(f.Head), Rule: ruleShape(f.Rule)}
+		if n := f.Noise; n != nil {
+			finding.Noise = &noiseJSON{n.BaseRuns, n.HeadRuns, numberJSON(n.BaseMean), numberJSON(n.HeadMean),
+				numberJSON(n.BaseSD), numberJSON(n.HeadSD), numberJSON(n.P), n.Within}
+		}
+		if f.Acceptance != nil {
+			a := acceptanceShape(*f.Acceptance)
+			finding.Acceptance = &a
+		}
+		if !f.Result.IsZero() {
+			finding.Result = f.Result.String()
+		}
+		shape.Findings = append(shape.Findings, finding)
+	}
+	for _, a := range v.Unused {
+		shape.Unused = append(shape.Unused, acceptanceShape(a))
+	}
+	return shape
+}
+
+func ruleShape(r metrics.Rule) ruleJSON {
+	shape := ruleJSON{Pattern: r.Pattern, Required: r.Required, Warn: r.Warn, Better: directionText(r.Better), Line: r.Line}
+	if r.Min != nil {
+		shape.Min = numberJSON(*r.Min)
+	}
+	if r.Max != nil {
+		shape.Max = numberJSON(*r.Max)
+	}
+	if t := r.MaxDrop; t != nil {
+		shape.MaxDrop = &toleranceJSON{numberJSON(t.Amount), t.Relative}
+	}
+	if t := r.MaxRise; t != nil {
+		shape.MaxRise = &toleranceJSON{numberJSON(t.Amount), t.Relative}
+	}
+	return shape
+}
+
+func acceptanceShape(a metrics.Acceptance) acceptanceJSON {
+	return acceptanceJSON{a.Metric, a.Result.String(), a.Reason, a.Line}
+}
+
+func rowShapes(rows []Row) []rowJSON {
+	shapes := make([]rowJSON, 0, len(rows))
+	for _, r := range rows {
+		shape := rowJSON{Name: r.Name, Fate: fateWords[r.Fate], Old: r.Old, New: r.New}
+		if d := r.Delta; d != nil {
+			shape.Delta = &deltaJSON{numberJSON(d.Absolute), numberJSON(d.Relative), directionText(d.Better), d.Verdict()}
+		}
+		if len(r.Rows) > 0 {
+			shape.Rows = rowShapes(r.Rows)
+		}
+		shapes = append(shapes, shape)
+	}
+	return shapes
+}
+
+func pointShapes(points []lockfile.Point) []pointJSON {
+	shapes := make([]pointJSON, 0, len(points))
+	for _, p := range points {
+		shapes = append(shapes, pointJSON{p.Step, numberJSON(p.Value)})
+	}
+	return shapes
+}
+
+// numberJSON returns a number that JSON can say, a string for one that it can't,
+// and nil for none. A float stays one: 1.0 is not written as 1.
+func numberJSON(v lockfile.Value) any {
+	switch n := v.(type) {
+	case nil:
+		return nil
+	case float64:
+		if math.IsNaN(n) || math.IsInf(n, 0) {
+			return lockfile.FormatValue(n)
+		}
+		return json.RawMessage(lockfile.FormatValue(n))
+	}
+	return v
+}
+
+// directionText is "higher" or "lower", and empty where it is not known.
+func directionText(d metrics.Direction) string {
+	switch d {
+	case metrics.Higher:
+		return "higher"
+	case metrics.Lower:
+		return "lower"
+	}
+	return ""
+}

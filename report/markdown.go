@@ -1,0 +1,495 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/kept-dev/kept/core/metrics"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// Markdown writes the reviews as one comment for GitHub or GitLab, never longer
+// than Options.Limit: the verdict first, the metrics from the worst on, and the
+// rest folded. Where it does not fit, the least important rows go first, and it
+// says how many and where the whole is.
+//
+// Text of the repository appears in two ways only. A name, a path or a value is
+// a code span, see code: there is no markup in it, and neither platform looks
+// for mentions, references, links, emoji or formulas. A sentence, see prose, has
+// its plain words as they are and everything else in code spans.
+func Markdown(w io.Writer, reviews []*Review, o Options) error {
+	d := newComment(worstFirst(reviews), o)
+	d.fit(o.limit())
+	_, err := io.WriteString(w, d.text())
+	return err
+}
+
+// Marker returns the line that a comment of Markdown begins with, by which the
+// next one finds it.
+func Marker(key string) string {
+	var b strings.Builder
+	for _, r := range clip(Options{Key: key}.key(), maxName) {
+		// A comment ends at "-->" and may not hold "--".
+		if r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._/:", r) || r == '-' && !strings.HasSuffix(b.String(), "-")) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "%%%02x", r)
+		}
+	}
+	return "<!-- kept:report key=" + b.String() + " -->"
+}
+
+// comment is the document before it is cut: what always stays, and tables whose
+// rows may go.
+type comment struct {
+	head, foot string
+	parts      []*part
+	// dropped counts the experiments that found no room.
+	dropped int
+	whole   string
+}
+
+// part is one experiment.
+type part struct {
+	head   string
+	tables []*rowTable
+}
+
+// rowTable is a table of which the last rows may be left out.
+type rowTable struct {
+	// rank is what the table gives way to: the highest is cut first.
+	rank int
+	// noun is what a row is.
+	noun        string
+	open, close string
+	rows        []string
+	keep        int
+	whole       string
+}
+
+func (t *rowTable) text() string {
+	switch {
+	case len(t.rows) == 0:
+		return ""
+	case t.keep == 0:
+		return t.note()
+	}
+	return t.open + strings.Join(t.rows[:t.keep], "") + t.note() + t.close
+}
+
+// note says what was left out.
+func (t *rowTable) note() string {
+	if t.keep == len(t.rows) {
+		return ""
+	}
+	more := "more "
+	if t.keep == 0 {
+		more = ""
+	}
+	return fmt.Sprintf("\n… and %s: %s\n\n", plural(len(t.rows)-t.keep, more+t.noun), t.whole)
+}
+
+// shrink leaves out rows until the table is shorter by at least excess bytes, or
+// has none any more, and returns by how much it became shorter.
+func (t *rowTable) shrink(excess int) int {
+	before := len(t.text())
+	size := before
+	for t.keep > 0 && before-size < excess {
+		noteBefore := len(t.note())
+		t.keep--
+		size += len(t.note()) - noteBefore - len(t.rows[t.keep])
+		if t.keep == 0 {
+			size = len(t.text())
+		}
+	}
+	return before - size
+}
+
+func (p *part) size() int {
+	n := len(p.head)
+	for _, t := range p.tables {
+		n += len(t.text())
+	}
+	return n
+}
+
+// fit cuts rows from the least important table on, of the last experiment
+// first, and then whole experiments.
+func (d *comment) fit(limit int) {
+	size := len(d.text())
+	for rank := rankLast; rank >= 0 && size > limit; rank-- {
+		for _, p := range slices.Backward(d.parts) {
+			for _, t := range p.tables {
+				if t.rank == rank && size > limit {
+					size -= t.shrink(size - limit)
+				}
+			}
+		}
+	}
+	for size > limit && len(d.parts) > 0 {
+		last := len(d.parts) - 1
+		size -= d.parts[last].size()
+		d.parts = d.parts[:last]
+		if d.dropped++; d.dropped == 1 {
+			size += len(d.note()) + 20 // a count may grow
+		}
+	}
+}
+
+func (d *comment) note() string {
+	if d.dropped == 0 {
+		return ""
+	}
+	return fmt.Sprintf("… and %s: %s\n\n", plural(d.dropped, "more experiment"), d.whole)
+}
+
+func (d *comment) text() string {
+	var b strings.Builder
+	b.WriteString(d.head)
+	for _, p := range d.parts {
+		b.WriteString(p.head)
+		for _, t := range p.tables {
+			b.WriteString(t.text())
+		}
+	}
+	b.WriteString(d.note())
+	b.WriteString(d.foot)
+	return b.String()
+}
+
+// The ranks of the tables, from what is cut last to what is cut first. The
+// groups follow the metrics in their order.
+const (
+	rankMetrics = iota
+	rankStages
+	rankGroups
+	rankCurves    = rankGroups + 10
+	rankUnchanged = rankCurves + 1
+	rankLast      = rankUnchanged
+)
+
+func newComment(reviews []*Review, o Options) *comment {
+	d := &comment{whole: whole(reviews, o)}
+	verdict, details := headline(reviews)
+	d.head = Marker(o.Key) + "\n### kept: " + verdict
+	if details != "" {
+		d.head += " · " + details
+	}
+	d.head += "\n\n"
+	for _, r := range reviews {
+		d.parts = append(d.parts, newPart(r, d.whole, len(reviews) > 1))
+	}
+	d.foot = reproduceBlock(reviews) + footer(reviews, o)
+	return d
+}
+
+// whole says where a report is that has room for everything.
+func whole(reviews []*Review, o Options) string {
+	if link := o.link(); link != "" {
+		return "[the whole report](<" + link + ">)"
+	}
+	if len(reviews) > 0 && isCommit(reviews[0].Old.Commit) && isCommit(reviews[0].New.Commit) {
+		return fmt.Sprintf("`kept diff --all %s %s`", shortCommit(reviews[0].Old.Commit), shortCommit(reviews[0].New.Commit))
+	}
+	return "`kept diff --all`"
+}
+
+func newPart(r *Review, whole string, several bool) *part {
+	p := &part{}
+	if several {
+		p.head = "#### " + code(experimentName(r))
+		if verdict, details := headline([]*Review{r}); details != "" {
+			p.head += " · " + verdict + " · " + details
+		} else {
+			p.head += " · " + verdict
+		}
+		p.head += "\n\n"
+	}
+	add := func(rank int, noun, open string, rows []string, close string) {
+		if len(rows) > 0 {
+			p.tables = append(p.tables, &rowTable{rank: rank, noun: noun, open: open, rows: rows, close: close, keep: len(rows), whole: whole})
+		}
+	}
+	all := metricsOf(r)
+	firstUnchanged := slices.IndexFunc(all, func(m metric) bool { return m.rank() == rankOfUnchanged })
+	if firstUnchanged < 0 {
+		firstUnchanged = len(all)
+	}
+	judged := r.Verdict != nil
+	open := metricHeader(judged)
+	add(rankMetrics, "metric", open, metricRows(all[:firstUnchanged], judged), "\n")
+	add(rankStages, "remark", "", stageRows(r), "\n")
+	add(rankUnchanged, "unchanged metric", fold(plural(len(all)-firstUnchanged, "unchanged metric"))+open, metricRows(all[firstUnchanged:], judged), foldEnd)
+	for i, g := range groups {
+		rows := entryRows(g.entries([]*Review{r}))
+		title := plural(len(g.entries([]*Review{r})), g.noun) + " changed"
+		add(rankGroups+i, g.noun, fold(title)+"| stage | name | "+sideNames(judged)+" |\n|---|---|---|---|\n", rows, foldEnd)
+	}
+	add(rankCurves, "curve", fold(plural(len(r.Curves), "curve"))+"| metric | "+sideNames(judged)+" |\n|---|---|---|\n", curveRows(r.Curves), foldEnd)
+	return p
+}
+
+// Blank lines around the content of a fold: it is Markdown only between them.
+func fold(title string) string { return "<details>\n<summary>" + title + "</summary>\n\n" }
+
+const foldEnd = "\n</details>\n\n"
+
+// sideNames are the columns of the two sides: a gate has a base and a head.
+func sideNames(judged bool) string {
+	if judged {
+		return "base | head"
+	}
+	return "old | new"
+}
+
+func metricHeader(judged bool) string {
+	if judged {
+		return "| metric | base | head | change | gate |\n|---|---:|---:|---:|---|\n"
+	}
+	return "| metric | old | new | change |\n|---|---:|---:|---:|\n"
+}
+
+func metricRows(all []metric, judged bool) []string {
+	var rows []string
+	for _, m := range all {
+		cells := []string{code(m.name()) + spaced(m.arrow()), side(m.old), side(m.new), m.change()}
+		if judged {
+			cells = append(cells, gateCell(m.finding))
+		}
+		rows = append(rows, tableRow(cells))
+	}
+	return rows
+}
+
+func tableRow(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+
+func spaced(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " " + s
+}
+
+func side(text string) string {
+	if text == "" {
+		return "–"
+	}
+	return code(text)
+}
+
+// symbols and words say the same: neither an image nor a colour is needed.
+var symbols = [...]string{metrics.Passed: "✅", metrics.Accepted: "🟡", metrics.Warned: "🟠", metrics.Inconclusive: "⚠️", metrics.Failed: "❌"}
+
+func gateCell(f *metrics.Finding) string {
+	if f == nil {
+		return "no rule"
+	}
+	text := symbols[f.Status] + " " + f.Status.String()
+	if f.Status == metrics.Passed {
+		return text
+	}
+	if why := reason(f); why != "" {
+		text += ": " + prose(why)
+	}
+	if noise := noiseText(f.Noise); noise != "" {
+		text += " (" + noise + ")"
+	}
+	return text
+}
+
+// stageRows are sentences: stages that are new or gone, acceptances to remove.
+func stageRows(r *Review) []string {
+	var rows []string
+	for _, s := range r.Stages {
+		if s.Fate != Changed {
+			rows = append(rows, fmt.Sprintf("- stage %s is %s\n", code(s.Name), map[Fate]string{Added: "new", Removed: "gone", Renamed: "renamed"}[s.Fate]))
+		}
+	}
+	if r.Verdict == nil {
+		return rows
+	}
+	for _, a := range r.Verdict.Unused {
+		rows = append(rows, fmt.Sprintf("- ⚠️ line %d of kept.toml accepts %s, and nothing needs it any more: remove it\n", a.Line, code(a.Metric)))
+	}
+	return rows
+}
+
+func entryRows(entries []entry) []string {
+	var rows []string
+	for _, e := range entries {
+		rows = append(rows, tableRow(entryCells(side(e.stage), "", e.Row)))
+		for _, inner := range e.Rows {
+			rows = append(rows, tableRow(entryCells("", "↳ ", inner)))
+		}
+	}
+	return rows
+}
+
+func entryCells(stage, indent string, r Row) []string {
+	name := "–"
+	if r.Name != "" {
+		name = code(r.Name)
+	}
+	if word := fateWords[r.Fate]; r.Fate != Changed {
+		name += " " + word
+	}
+	return []string{stage, indent + name, side(r.Old), side(r.New)}
+}
+
+func curveRows(curves []Curve) []string {
+	var rows []string
+	for _, c := range curves {
+		name := c.Key
+		if c.Stage != "" {
+			name = metrics.Name(c.Stage, c.Key)
+		}
+		rows = append(rows, tableRow([]string{code(name), sparkline(c.Old), sparkline(c.New)}))
+	}
+	return rows
+}
+
+// sparkline draws a series in blocks, from its lowest value to its highest, and
+// says where it ends.
+func sparkline(points []lockfile.Point) string {
+	const blocks, width = "▁▂▃▄▅▆▇█", 24
+	if len(points) == 0 {
+		return "–"
+	}
+	var values []float64
+	for i := range min(width, len(points)) {
+		at := i
+		if len(points) > width {
+			at = i * (len(points) - 1) / (width - 1)
+		}
+		values = append(values, finite(points[at].Value))
+	}
+	last := code(lockfile.FormatValue(points[len(points)-1].Value))
+	numbers := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return v != v })
+	if len(numbers) == 0 {
+		return last
+	}
+	low, high := slices.Min(numbers), slices.Max(numbers)
+	var b strings.Builder
+	for _, v := range values {
+		switch {
+		case v != v:
+			b.WriteByte('x')
+		case high == low:
+			b.WriteString("▄")
+		default:
+			// Halves, because the difference of two finite numbers need not be one.
+			b.WriteRune([]rune(blocks)[int((v/2-low/2)/(high/2-low/2)*7+0.5)])
+		}
+	}
+	return b.String() + " " + last
+}
+
+// reproduceBlock is what somebody types to have the head's results.
+func reproduceBlock(reviews []*Review) string {
+	if len(reviews) == 0 || !isCommit(reviews[0].New.Commit) {
+		return ""
+	}
+	return fold("Reproduce") + "```sh\ngit checkout " + reviews[0].New.Commit + "\nkept restore --all   # the artifacts of that commit\nkept verify --all    # that they are what the lock says\n```\n" + foldEnd
+}
+
+func footer(reviews []*Review, o Options) string {
+	var parts []string
+	if len(reviews) > 0 {
+		r := reviews[0]
+		text := code(revisionText(r.New)) + " compared with " + code(revisionText(r.Old))
+		if r.BaseNote != "" {
+			text += ", " + prose(r.BaseNote)
+		}
+		parts = append(parts, text)
+	}
+	return "<sub>" + strings.Join(append(parts, "kept "+code(cmp.Or(o.Version, "devel"))), " · ") + "</sub>\n"
+}
+
+// code puts a name, a path or a value into a code span. Its fence is longer than
+// any run of backticks in it. A pipe would end a table's cell, and parsers
+// disagree about a backslash before it, so it stands between two spans, as an
+// entity. What can't be seen is an escape, see visible; what is long is clipped.
+func code(s string) string {
+	if s == "" {
+		return "`\"\"`"
+	}
+	var spans []string
+	for i, text := range strings.Split(shown(s), "|") {
+		if i > 0 {
+			spans = append(spans, "&#124;")
+		}
+		if text != "" {
+			spans = append(spans, codeSpan(text))
+		}
+	}
+	return strings.Join(spans, "")
+}
+
+func codeSpan(text string) string {
+	run, longest := 0, 0
+	for _, r := range text {
+		if run++; r != '`' {
+			run = 0
+		}
+		longest = max(longest, run)
+	}
+	fence := strings.Repeat("`", longest+1)
+	outer := func(b byte) bool { return text[0] == b || text[len(text)-1] == b }
+	// A renderer takes one space off both ends, where there is one at each.
+	if outer('`') || text[0] == ' ' && text[len(text)-1] == ' ' && strings.Trim(text, " ") != "" {
+		text = " " + text + " "
+	}
+	return fence + text + fence
+}
+
+// prose writes a sentence: plain words as they are, and what could be anything
+// else in code spans.
+func prose(s string) string {
+	var out, special []string
+	flush := func() {
+		if len(special) > 0 {
+			out = append(out, code(strings.Join(special, " ")))
+			special = nil
+		}
+	}
+	for _, word := range strings.Fields(sentence(s)) {
+		if isPlainWord(word) {
+			flush()
+			out = append(out, word)
+		} else {
+			special = append(special, word)
+		}
+	}
+	flush()
+	return strings.Join(out, " ")
+}
+
+// isPlainWord tells words of letters, and short numbers, with the punctuation of
+// a sentence. What a platform could take for a commit id is none, nor is the
+// beginning of an address.
+func isPlainWord(word string) bool {
+	word = strings.TrimPrefix(word, "(")
+	word = strings.TrimRight(word, ".,;:!?)")
+	if strings.EqualFold(word, "www") || len(word) >= 7 && strings.Trim(word, "0123456789abcdefABCDEF") == "" {
+		return false
+	}
+	if word != "" && len(word) <= 6 && strings.Trim(word, "0123456789") == "" {
+		return true
+	}
+	letters := 0
+	for i, r := range word {
+		switch {
+		case unicode.IsLetter(r) || letters > 0 && unicode.Is(unicode.M, r):
+			letters++
+		case strings.ContainsRune("-'’", r) && letters > 0 && i+len(string(r)) < len(word):
+			letters = 0
+		default:
+			return false
+		}
+	}
+	return letters > 0
+}

@@ -1,0 +1,442 @@
+package report
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kept-dev/kept/core/metrics"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// metric is a line of the table of metrics: what the gate says, what the
+// comparison says, or both.
+type metric struct {
+	stage, key string
+	// old and new are the sides as text, empty where there is none.
+	old, new string
+	delta    *metrics.Delta
+	better   metrics.Direction
+	fate     Fate
+	changed  bool
+	// finding is nil for a metric without a rule.
+	finding *metrics.Finding
+}
+
+// verdict is +1, 0 or -1 for better, neither and worse.
+func (m metric) verdict() int {
+	if m.delta == nil {
+		return 0
+	}
+	return m.delta.Verdict()
+}
+
+// rankOfUnchanged is the last rank: an unchanged metric that is as it should be.
+const rankOfUnchanged = 4
+
+// rank sorts from what needs a look to what needs none.
+func (m metric) rank() int {
+	switch {
+	case m.finding != nil && m.finding.Status != metrics.Passed:
+		return -int(m.finding.Status)
+	case !m.changed:
+		return rankOfUnchanged
+	case m.verdict() < 0:
+		return 1
+	case m.verdict() == 0:
+		return 2
+	}
+	return 3
+}
+
+// metricsOf returns the metrics of a review, worst first.
+func metricsOf(r *Review) []metric {
+	type name struct{ stage, key string }
+	index := map[name]int{}
+	var all []metric
+	at := func(stage, key string) *metric {
+		i, ok := index[name{stage, key}]
+		if !ok {
+			i = len(all)
+			index[name{stage, key}] = i
+			all = append(all, metric{stage: stage, key: key})
+		}
+		return &all[i]
+	}
+	for _, v := range r.Metrics {
+		m := at(v.Stage, v.Key)
+		m.old, m.new, m.better = lockfile.FormatValue(v.Value), lockfile.FormatValue(v.Value), v.Better
+	}
+	for _, stage := range r.Stages {
+		for _, section := range stage.Sections {
+			if section.Kind != lockfile.KindMetric {
+				continue
+			}
+			for _, row := range section.Rows {
+				m := at(stage.Name, row.Name)
+				m.old, m.new, m.delta, m.fate, m.changed = row.Old, row.New, row.Delta, row.Fate, true
+				if row.Delta != nil {
+					m.better = cmp.Or(row.Delta.Better, m.better)
+				}
+			}
+		}
+	}
+	if r.Verdict != nil {
+		for i := range r.Verdict.Findings {
+			at(r.Verdict.Findings[i].Stage, r.Verdict.Findings[i].Key).judge(&r.Verdict.Findings[i])
+		}
+	}
+	slices.SortStableFunc(all, func(a, b metric) int {
+		return cmp.Or(cmp.Compare(a.rank(), b.rank()), cmp.Compare(a.stage, b.stage), cmp.Compare(a.key, b.key))
+	})
+	return all
+}
+
+// judge takes in what the gate says. Its values are the ones that it compared.
+func (m *metric) judge(f *metrics.Finding) {
+	m.finding = f
+	m.better = cmp.Or(f.Rule.Better, m.better)
+	m.old, m.new, m.fate, m.changed = "", "", Changed, false
+	if f.Base != nil {
+		m.old = lockfile.FormatValue(f.Base)
+	}
+	if f.Head != nil {
+		m.new = lockfile.FormatValue(f.Head)
+	}
+	m.changed = m.old != m.new
+	switch {
+	case f.Base == nil && f.Head != nil:
+		m.fate = Added
+	case f.Base != nil && f.Head == nil:
+		m.fate = Removed
+	}
+	m.delta = nil
+	if old, new := finite(f.Base), finite(f.Head); !math.IsNaN(old) && !math.IsNaN(new) {
+		m.delta = &metrics.Delta{Absolute: new - old, Relative: (new - old) / math.Abs(old), Better: m.better}
+	}
+}
+
+// finite returns a value as a float, and NaN where it is no finite number.
+func finite(v lockfile.Value) float64 {
+	switch n := v.(type) {
+	case int64:
+		return float64(n)
+	case float64:
+		if !math.IsInf(n, 0) {
+			return n
+		}
+	}
+	return math.NaN()
+}
+
+// name is how tables call the metric.
+func (m metric) name() string {
+	if m.stage == "" {
+		return m.key
+	}
+	return metrics.Name(m.stage, m.key)
+}
+
+// arrow shows the direction in which the metric gets better.
+func (m metric) arrow() string {
+	switch m.better {
+	case metrics.Higher:
+		return "↑"
+	case metrics.Lower:
+		return "↓"
+	}
+	return ""
+}
+
+// change says how the number changed, in words that mean the same without colour.
+func (m metric) change() string {
+	switch {
+	case m.fate == Added:
+		return "new"
+	case m.fate == Removed:
+		return "removed"
+	case !m.changed:
+		return "="
+	case m.delta == nil:
+		return "changed"
+	}
+	return deltaText(*m.delta) + [...]string{" worse", "", " better"}[m.verdict()+1]
+}
+
+// deltaText is "+0.0112 (+1.4 %)", with a minus that is as wide as the plus.
+func deltaText(d metrics.Delta) string {
+	text := fmt.Sprintf("%+.4g", d.Absolute)
+	if !math.IsNaN(d.Relative) && !math.IsInf(d.Relative, 0) {
+		text += " (" + percent(d.Relative*100) + ")"
+	}
+	return strings.ReplaceAll(text, "-", "−")
+}
+
+// percent writes a share with as many digits as somebody reads.
+func percent(p float64) string {
+	switch size := math.Abs(p); {
+	case size >= 1e6:
+		return fmt.Sprintf("%+.2g %%", p)
+	case size >= 10:
+		return fmt.Sprintf("%+.0f %%", p)
+	case size >= 0.1:
+		return fmt.Sprintf("%+.1f %%", p)
+	}
+	return fmt.Sprintf("%+.2g %%", p)
+}
+
+// ruleText is what a rule asks for, as kept.toml has it: "min 0.8, max_drop 1%".
+func ruleText(r metrics.Rule) string {
+	var parts []string
+	bound := func(name string, v *float64) {
+		if v != nil {
+			parts = append(parts, name+" "+lockfile.FormatValue(*v))
+		}
+	}
+	tolerance := func(name string, t *metrics.Tolerance) {
+		switch {
+		case t == nil:
+		case t.Relative:
+			parts = append(parts, name+" "+strconv.FormatFloat(t.Amount*100, 'g', 12, 64)+"%")
+		default:
+			parts = append(parts, name+" "+lockfile.FormatValue(t.Amount))
+		}
+	}
+	bound("min", r.Min)
+	bound("max", r.Max)
+	tolerance("max_drop", r.MaxDrop)
+	tolerance("max_rise", r.MaxRise)
+	return strings.Join(parts, ", ")
+}
+
+// noiseText says what several runs tell, in a few words.
+func noiseText(n *metrics.Noise) string {
+	if n == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d runs: %.4g ± %.2g, %d runs: %.4g ± %.2g, p = %.2g",
+		n.BaseRuns, n.BaseMean, n.BaseSD, n.HeadRuns, n.HeadMean, n.HeadSD, n.P)
+}
+
+// reason is why a finding did not pass: the sentence of whoever accepted it, else the gate's.
+func reason(f *metrics.Finding) string {
+	if f.Status == metrics.Accepted && f.Acceptance != nil && f.Acceptance.Reason != "" {
+		return f.Acceptance.Reason
+	}
+	return f.Reason
+}
+
+// count is a number of things in words: "1 failed", "2 parameters".
+type count struct {
+	n    int
+	word string
+}
+
+// counts says how many metrics became what, what needs a look first.
+func counts(reviews []*Review) []count {
+	var failed, inconclusive, warned, accepted, better, allowed, worse, changed, added, removed, unchanged int
+	for _, r := range reviews {
+		for _, m := range metricsOf(r) {
+			status := metrics.Passed
+			if m.finding != nil {
+				status = m.finding.Status
+			}
+			switch {
+			case status == metrics.Failed:
+				failed++
+			case status == metrics.Inconclusive:
+				inconclusive++
+			case status == metrics.Warned:
+				warned++
+			case status == metrics.Accepted:
+				accepted++
+			case !m.changed:
+				unchanged++
+			case m.fate == Added:
+				added++
+			case m.fate == Removed:
+				removed++
+			case m.verdict() > 0:
+				better++
+			case m.verdict() == 0:
+				changed++
+			case m.finding != nil:
+				allowed++
+			default:
+				worse++
+			}
+		}
+	}
+	all := []count{{failed, "failed"}, {inconclusive, "inconclusive"}, {warned, "warned"}, {accepted, "accepted"}, {worse, "worse"},
+		{allowed, "worse within limits"}, {better, "improved"}, {changed, "changed"}, {added, "new"}, {removed, "removed"}, {unchanged, "unchanged"}}
+	return slices.DeleteFunc(all, func(c count) bool { return c.n == 0 })
+}
+
+// status is the worst verdict of the reviews that have one.
+func status(reviews []*Review) (worst metrics.Status, judged bool) {
+	for _, r := range reviews {
+		if r.Verdict != nil {
+			worst, judged = max(worst, r.Verdict.Status), true
+		}
+	}
+	return worst, judged
+}
+
+var verdictWords = [...]string{
+	metrics.Passed:       "gate passed",
+	metrics.Accepted:     "gate passed",
+	metrics.Warned:       "gate passed with warnings",
+	metrics.Inconclusive: "gate inconclusive",
+	metrics.Failed:       "gate failed",
+}
+
+// headline is the verdict in words and, after it, the counts: "gate failed",
+// "1 failed, 14 unchanged". Without a gate it is what changed.
+func headline(reviews []*Review) (verdict, details string) {
+	worst, judged := status(reviews)
+	var words []string
+	tally := counts(reviews)
+	for _, c := range tally {
+		words = append(words, fmt.Sprintf("%d %s", c.n, c.word))
+	}
+	if judged {
+		if len(words) == 0 {
+			words = []string{"no metric has a rule"}
+		}
+		return verdictWords[worst], strings.Join(words, ", ")
+	}
+	words = words[:0]
+	metricsChanged := 0
+	for _, c := range tally {
+		switch c.word {
+		case "unchanged":
+			continue
+		case "improved":
+			c.word = "better"
+		}
+		metricsChanged += c.n
+		if c.word != "changed" {
+			words = append(words, fmt.Sprintf("%d %s", c.n, c.word))
+		}
+	}
+	// Better before worse: nobody asked for a verdict.
+	slices.SortStableFunc(words, func(a, b string) int {
+		return cmp.Compare(strings.Index(b, "better"), strings.Index(a, "better"))
+	})
+	if metricsChanged > 0 {
+		return plural(metricsChanged, "metric") + " changed", strings.Join(words, ", ")
+	}
+	for _, g := range groups {
+		if n := len(g.entries(reviews)); n > 0 {
+			words = append(words, plural(n, g.noun))
+		}
+	}
+	if len(words) > 0 {
+		return "no metric changed", strings.Join(words, ", ") + " changed"
+	}
+	return "nothing changed", ""
+}
+
+// group is what is listed together below the metrics.
+type group struct {
+	noun  string
+	kinds []lockfile.Kind
+}
+
+// The groups in the order of review; what comes last is cut first.
+var groups = []group{
+	{"parameter", []lockfile.Kind{lockfile.KindParam}},
+	{"command", []lockfile.Kind{lockfile.KindCommand}},
+	{"artifact", []lockfile.Kind{lockfile.KindArtifact}},
+	{"input", []lockfile.Kind{lockfile.KindInput}},
+	{"code file", []lockfile.Kind{lockfile.KindCode}},
+	{"environment entry", []lockfile.Kind{lockfile.KindEnvironment, lockfile.KindEnvironmentFile}},
+	{"other entry", []lockfile.Kind{lockfile.KindStage, lockfile.KindHistory, lockfile.KindOther}},
+}
+
+// entry is a row with the stage that it is of.
+type entry struct {
+	stage string
+	Row
+}
+
+// entries returns what the reviews have of a group. A curve stands for the
+// history that it shows.
+func (g group) entries(reviews []*Review) []entry {
+	var all []entry
+	for _, r := range reviews {
+		for _, stage := range r.Stages {
+			for _, section := range stage.Sections {
+				if !slices.Contains(g.kinds, section.Kind) {
+					continue
+				}
+				for _, row := range section.Rows {
+					if section.Kind != lockfile.KindHistory || !r.hasCurve(stage.Name, row.Name) {
+						all = append(all, entry{stage.Name, row})
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+func (r *Review) hasCurve(stage, key string) bool {
+	return slices.ContainsFunc(r.Curves, func(c Curve) bool { return c.Stage == stage && c.Key == key })
+}
+
+// worstFirst returns the reviews with those first that need a look.
+func worstFirst(reviews []*Review) []*Review {
+	sorted := slices.Clone(reviews)
+	rank := func(r *Review) int {
+		if r.Verdict == nil {
+			return -1
+		}
+		return int(r.Verdict.Status)
+	}
+	slices.SortStableFunc(sorted, func(a, b *Review) int { return cmp.Compare(rank(b), rank(a)) })
+	return sorted
+}
+
+// experimentName is the folder, or the repository's top in words.
+func experimentName(r *Review) string {
+	if r.Experiment == "." || r.Experiment == "" {
+		return "top of the repository"
+	}
+	return r.Experiment
+}
+
+var fateWords = [...]string{Changed: "changed", Added: "added", Removed: "removed", Renamed: "renamed"}
+
+// shortCommit abbreviates a commit id, and nothing else.
+func shortCommit(id string) string {
+	if !isCommit(id) {
+		return ""
+	}
+	return id[:10]
+}
+
+// isCommit tells a full commit id of either hash.
+func isCommit(id string) bool {
+	return (len(id) == 40 || len(id) == 64) && strings.Trim(id, "0123456789abcdef") == ""
+}
+
+// revisionText is a side of the comparison for people.
+func revisionText(r Revision) string {
+	return cmp.Or(shortCommit(r.Commit), r.Name, "nothing")
+}
+
+// plural writes a count with its noun.
+func plural(n int, noun string) string {
+	switch {
+	case n == 1:
+	case strings.HasSuffix(noun, "y"):
+		noun = strings.TrimSuffix(noun, "y") + "ies"
+	default:
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
