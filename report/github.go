@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/kept-dev/kept/core/metrics"
@@ -21,9 +22,8 @@ const maxAnnotations = 10
 // nothing needs. Of each level there are at most ten; the last says how many
 // more there would be.
 func Annotations(w io.Writer, reviews []*Review, o Options) error {
-	levels := [...]string{"error", "warning", "notice"}
 	found := map[string][]annotation{}
-	for _, r := range worstFirst(reviews) {
+	for _, r := range reviews {
 		if r.Verdict == nil {
 			continue
 		}
@@ -41,8 +41,9 @@ func Annotations(w io.Writer, reviews []*Review, o Options) error {
 		}
 	}
 	var b strings.Builder
-	for _, level := range levels {
+	for _, level := range []string{"error", "warning", "notice"} {
 		all := found[level]
+		slices.SortStableFunc(all, func(a, b annotation) int { return cmp.Compare(b.status, a.status) })
 		for i, a := range all[:min(len(all), maxAnnotations)] {
 			if more := len(all) - maxAnnotations; more > 0 && i == maxAnnotations-1 {
 				a.message += fmt.Sprintf("\n… and %d more", more)
@@ -67,19 +68,20 @@ func level(s metrics.Status) string {
 }
 
 type annotation struct {
+	status         metrics.Status
 	file           string
 	line           int
 	title, message string
 }
 
 func annotate(r *Review, f *metrics.Finding, o Options) annotation {
-	a := annotation{file: path.Join(r.Experiment, lockfile.Name), title: "kept: " + shown(f.Metric()) + " " + f.Status.String()}
+	a := annotation{status: f.Status, file: path.Join(r.Experiment, lockfile.Name), title: "kept: " + shown(f.Metric()) + " " + f.Status.String()}
 	if o.Line != nil && f.Stage != "" {
 		a.line = o.Line(r.Experiment, f.Stage, f.Key)
 	}
 	a.message = cmp.Or(sentence(reason(f)), a.title)
 	if noise := noiseText(f.Noise); noise != "" {
-		a.message += " (" + noise + ")"
+		a.message += "; " + noise
 	}
 	return a
 }

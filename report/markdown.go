@@ -67,7 +67,8 @@ type rowTable struct {
 	noun        string
 	open, close string
 	rows        []string
-	keep        int
+	// keep is how many rows are shown, floor how many stay while anything else can go.
+	keep, floor int
 	whole       string
 }
 
@@ -93,12 +94,12 @@ func (t *rowTable) note() string {
 	return fmt.Sprintf("\n… and %s: %s\n\n", plural(len(t.rows)-t.keep, more+t.noun), t.whole)
 }
 
-// shrink leaves out rows until the table is shorter by at least excess bytes, or
-// has none any more, and returns by how much it became shorter.
-func (t *rowTable) shrink(excess int) int {
+// shrink leaves out rows, but for the first floor, until the table is shorter by
+// at least excess bytes, and returns by how much it became shorter.
+func (t *rowTable) shrink(excess, floor int) int {
 	before := len(t.text())
 	size := before
-	for t.keep > 0 && before-size < excess {
+	for t.keep > floor && before-size < excess {
 		noteBefore := len(t.note())
 		t.keep--
 		size += len(t.note()) - noteBefore - len(t.rows[t.keep])
@@ -118,24 +119,29 @@ func (p *part) size() int {
 }
 
 // fit cuts rows from the least important table on, of the last experiment
-// first, and then whole experiments.
+// first. Then whole experiments go, the best ones, and then the rows of the
+// worst one that failed.
 func (d *comment) fit(limit int) {
 	size := len(d.text())
 	for rank := rankLast; rank >= 0 && size > limit; rank-- {
 		for _, p := range slices.Backward(d.parts) {
 			for _, t := range p.tables {
 				if t.rank == rank && size > limit {
-					size -= t.shrink(size - limit)
+					size -= t.shrink(size-limit, t.floor)
 				}
 			}
 		}
 	}
-	for size > limit && len(d.parts) > 0 {
+	for size > limit && len(d.parts) > 1 {
 		last := len(d.parts) - 1
-		size -= d.parts[last].size()
+		size -= d.parts[last].size() + len(d.note())
 		d.parts = d.parts[:last]
-		if d.dropped++; d.dropped == 1 {
-			size += len(d.note()) + 20 // a count may grow
+		d.dropped++
+		size += len(d.note())
+	}
+	if size > limit && len(d.parts) > 0 {
+		for _, t := range slices.Backward(d.parts[0].tables) {
+			size -= t.shrink(size-limit, 0)
 		}
 	}
 }
@@ -175,11 +181,7 @@ const (
 func newComment(reviews []*Review, o Options) *comment {
 	d := &comment{whole: whole(reviews, o)}
 	verdict, details := headline(reviews)
-	d.head = Marker(o.Key) + "\n### kept: " + verdict
-	if details != "" {
-		d.head += " · " + details
-	}
-	d.head += "\n\n"
+	d.head = Marker(o.Key) + "\n### kept: " + strings.TrimSuffix(verdict+" · "+details, " · ") + "\n\n"
 	for _, r := range reviews {
 		d.parts = append(d.parts, newPart(r, d.whole, len(reviews) > 1))
 	}
@@ -201,13 +203,8 @@ func whole(reviews []*Review, o Options) string {
 func newPart(r *Review, whole string, several bool) *part {
 	p := &part{}
 	if several {
-		p.head = "#### " + code(experimentName(r))
-		if verdict, details := headline([]*Review{r}); details != "" {
-			p.head += " · " + verdict + " · " + details
-		} else {
-			p.head += " · " + verdict
-		}
-		p.head += "\n\n"
+		verdict, details := headline([]*Review{r})
+		p.head = "#### " + code(experimentName(r)) + " · " + strings.TrimSuffix(verdict+" · "+details, " · ") + "\n\n"
 	}
 	add := func(rank int, noun, open string, rows []string, close string) {
 		if len(rows) > 0 {
@@ -222,6 +219,9 @@ func newPart(r *Review, whole string, several bool) *part {
 	judged := r.Verdict != nil
 	open := metricHeader(judged)
 	add(rankMetrics, "metric", open, metricRows(all[:firstUnchanged], judged), "\n")
+	for _, t := range p.tables {
+		t.floor = failures(all)
+	}
 	add(rankStages, "remark", "", stageRows(r), "\n")
 	add(rankUnchanged, "unchanged metric", fold(plural(len(all)-firstUnchanged, "unchanged metric"))+open, metricRows(all[firstUnchanged:], judged), foldEnd)
 	for i, g := range groups {
@@ -231,6 +231,15 @@ func newPart(r *Review, whole string, several bool) *part {
 	}
 	add(rankCurves, "curve", fold(plural(len(r.Curves), "curve"))+"| metric | "+sideNames(judged)+" |\n|---|---|---|\n", curveRows(r.Curves), foldEnd)
 	return p
+}
+
+// failures counts the metrics that failed; they come first.
+func failures(all []metric) int {
+	n := 0
+	for n < len(all) && all[n].finding != nil && all[n].finding.Status == metrics.Failed {
+		n++
+	}
+	return n
 }
 
 // Blank lines around the content of a fold: it is Markdown only between them.
@@ -296,7 +305,7 @@ func gateCell(f *metrics.Finding) string {
 		text += ": " + prose(why)
 	}
 	if noise := noiseText(f.Noise); noise != "" {
-		text += " (" + noise + ")"
+		text += "; " + noise
 	}
 	return text
 }
@@ -388,12 +397,12 @@ func sparkline(points []lockfile.Point) string {
 	return b.String() + " " + last
 }
 
-// reproduceBlock is what somebody types to have the head's results.
 func reproduceBlock(reviews []*Review) string {
-	if len(reviews) == 0 || !isCommit(reviews[0].New.Commit) {
+	commands := reproduceCommands(reviews)
+	if commands == "" {
 		return ""
 	}
-	return fold("Reproduce") + "```sh\ngit checkout " + reviews[0].New.Commit + "\nkept restore --all   # the artifacts of that commit\nkept verify --all    # that they are what the lock says\n```\n" + foldEnd
+	return fold("Reproduce") + "```sh\n" + commands + "```\n" + foldEnd
 }
 
 func footer(reviews []*Review, o Options) string {
@@ -446,34 +455,44 @@ func codeSpan(text string) string {
 	return fence + text + fence
 }
 
-// prose writes a sentence: plain words as they are, and what could be anything
-// else in code spans.
+// prose writes a sentence: plain words and punctuation as they are, and what
+// could be anything else in code spans.
 func prose(s string) string {
 	var out, special []string
-	flush := func() {
+	flush := func(punctuation string) {
 		if len(special) > 0 {
-			out = append(out, code(strings.Join(special, " ")))
+			out = append(out, code(strings.Join(special, " "))+punctuation)
 			special = nil
 		}
 	}
 	for _, word := range strings.Fields(sentence(s)) {
 		if isPlainWord(word) {
-			flush()
+			flush("")
 			out = append(out, word)
-		} else {
-			special = append(special, word)
+			continue
+		}
+		inner := strings.TrimRight(word, sentenceMarks)
+		if inner == "" {
+			inner = word
+		}
+		special = append(special, inner)
+		if inner != word {
+			flush(word[len(inner):])
 		}
 	}
-	flush()
+	flush("")
 	return strings.Join(out, " ")
 }
+
+// sentenceMarks end words. Behind a code span and before a space they mean nothing else.
+const sentenceMarks = ".,;:!?)"
 
 // isPlainWord tells words of letters, and short numbers, with the punctuation of
 // a sentence. What a platform could take for a commit id is none, nor is the
 // beginning of an address.
 func isPlainWord(word string) bool {
 	word = strings.TrimPrefix(word, "(")
-	word = strings.TrimRight(word, ".,;:!?)")
+	word = strings.TrimRight(word, sentenceMarks)
 	if strings.EqualFold(word, "www") || len(word) >= 7 && strings.Trim(word, "0123456789abcdefABCDEF") == "" {
 		return false
 	}

@@ -193,7 +193,7 @@ func ruleText(r metrics.Rule) string {
 	var parts []string
 	bound := func(name string, v *float64) {
 		if v != nil {
-			parts = append(parts, name+" "+lockfile.FormatValue(*v))
+			parts = append(parts, name+" "+strconv.FormatFloat(*v, 'g', -1, 64))
 		}
 	}
 	tolerance := func(name string, t *metrics.Tolerance) {
@@ -202,7 +202,7 @@ func ruleText(r metrics.Rule) string {
 		case t.Relative:
 			parts = append(parts, name+" "+strconv.FormatFloat(t.Amount*100, 'g', 12, 64)+"%")
 		default:
-			parts = append(parts, name+" "+lockfile.FormatValue(t.Amount))
+			parts = append(parts, name+" "+strconv.FormatFloat(t.Amount, 'g', -1, 64))
 		}
 	}
 	bound("min", r.Min)
@@ -217,7 +217,7 @@ func noiseText(n *metrics.Noise) string {
 	if n == nil {
 		return ""
 	}
-	return fmt.Sprintf("%d runs: %.4g ± %.2g, %d runs: %.4g ± %.2g, p = %.2g",
+	return fmt.Sprintf("%d runs of the base: %.4g ± %.2g, %d of the head: %.4g ± %.2g, p = %.2g",
 		n.BaseRuns, n.BaseMean, n.BaseSD, n.HeadRuns, n.HeadMean, n.HeadSD, n.P)
 }
 
@@ -368,13 +368,17 @@ type entry struct {
 func (g group) entries(reviews []*Review) []entry {
 	var all []entry
 	for _, r := range reviews {
+		drawn := map[[2]string]bool{}
+		for _, c := range r.Curves {
+			drawn[[2]string{c.Stage, c.Key}] = true
+		}
 		for _, stage := range r.Stages {
 			for _, section := range stage.Sections {
 				if !slices.Contains(g.kinds, section.Kind) {
 					continue
 				}
 				for _, row := range section.Rows {
-					if section.Kind != lockfile.KindHistory || !r.hasCurve(stage.Name, row.Name) {
+					if section.Kind != lockfile.KindHistory || !drawn[[2]string{stage.Name, row.Name}] {
 						all = append(all, entry{stage.Name, row})
 					}
 				}
@@ -382,10 +386,6 @@ func (g group) entries(reviews []*Review) []entry {
 		}
 	}
 	return all
-}
-
-func (r *Review) hasCurve(stage, key string) bool {
-	return slices.ContainsFunc(r.Curves, func(c Curve) bool { return c.Stage == stage && c.Key == key })
 }
 
 // worstFirst returns the reviews with those first that need a look.
@@ -439,4 +439,16 @@ func plural(n int, noun string) string {
 		noun += "s"
 	}
 	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// reproduceCommands is what somebody types to have the head's results, and
+// empty for a head that is no commit.
+func reproduceCommands(reviews []*Review) string {
+	if len(reviews) == 0 || !isCommit(reviews[0].New.Commit) {
+		return ""
+	}
+	return "git checkout " + reviews[0].New.Commit + `
+kept restore --all   # the artifacts of that commit
+kept verify --all    # that they are what the lock says
+`
 }

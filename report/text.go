@@ -24,7 +24,7 @@ func visible(s string) string {
 	marks := 1 << 10 // a mark that has nothing to stand on would stand on what comes before
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
-		if unicode.Is(unicode.M, r) {
+		if r > unicode.MaxASCII && unicode.Is(unicode.M, r) {
 			marks++
 		} else {
 			marks = 0
@@ -50,6 +50,9 @@ func opensCommand(s string) bool {
 }
 
 func hasGlyph(r rune) bool {
+	if r < unicode.MaxASCII {
+		return r >= ' '
+	}
 	const brailleBlank = 0x2800
 	return unicode.IsPrint(r) && r != brailleBlank && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
