@@ -419,7 +419,8 @@ func footer(reviews []*Review, o Options) string {
 }
 
 // code puts a name, a path or a value into a code span. Its fence is longer than
-// any run of backticks in it. A pipe would end a table's cell, and parsers
+// any run of backticks in it, but for runs that are longer than the parsers of
+// both platforms look for (80): those are escapes. A pipe would end a table's cell, and parsers
 // disagree about a backslash before it, so it stands between two spans, as an
 // entity. What can't be seen is an escape, see visible; what is long is clipped.
 func code(s string) string {
@@ -439,14 +440,14 @@ func code(s string) string {
 }
 
 func codeSpan(text string) string {
-	run, longest := 0, 0
-	for _, r := range text {
-		if run++; r != '`' {
-			run = 0
-		}
-		longest = max(longest, run)
+	const longest = 40
+	if strings.Contains(text, strings.Repeat("`", longest)) {
+		text = strings.ReplaceAll(text, "`", `\x60`)
 	}
-	fence := strings.Repeat("`", longest+1)
+	fence := "`"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
 	outer := func(b byte) bool { return text[0] == b || text[len(text)-1] == b }
 	// A renderer takes one space off both ends, where there is one at each.
 	if outer('`') || text[0] == ' ' && text[len(text)-1] == ' ' && strings.Trim(text, " ") != "" {
