@@ -151,6 +151,36 @@ func (p *page) experiment(r *Review, several bool) {
 			p.h("</details>\n")
 		}
 	}
+	p.patches(r.Patches)
+}
+
+// patches writes the lines of code, each file in a block of its own.
+func (p *page) patches(patches []Patch) {
+	if len(patches) == 0 {
+		return
+	}
+	p.fold(plural(len(patches), "file")+" of code", "line by line")
+	for _, patch := range patches {
+		p.h("<p class=\"file\">%s</p>\n", patchTitle(patch,
+			func(s string) string { return "<code>" + markup(shown(s)) + "</code>" },
+			func(s string) string { return markup(sentence(s)) }))
+		lines := patchLines(patch)
+		if len(lines) == 0 {
+			continue
+		}
+		p.h("<pre><code>")
+		for _, l := range lines {
+			tag := map[byte]string{'+': "ins", '-': "del"}[l.Op]
+			if tag == "" {
+				tag = "span"
+			}
+			p.h("<%s>", tag)
+			p.t(string(l.Op) + l.Text)
+			p.h("</%s>\n", tag)
+		}
+		p.h("</code></pre>\n")
+	}
+	p.h("</details>\n")
 }
 
 // fold opens a folded part; the caller closes it.

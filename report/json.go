@@ -69,6 +69,7 @@ type reviewJSON struct {
 	BaseNote   string       `json:"base_note,omitempty"`
 	Verdict    *verdictJSON `json:"verdict,omitempty"`
 	Stages     []stageJSON  `json:"stages"`
+	Patches    []patchJSON  `json:"patches"`
 	Metrics    []metricJSON `json:"metrics"`
 	Curves     []curveJSON  `json:"curves"`
 }
@@ -145,12 +146,13 @@ type sectionJSON struct {
 }
 
 type rowJSON struct {
-	Name  string     `json:"name,omitempty"`
-	Fate  string     `json:"fate"`
-	Old   string     `json:"old,omitempty"`
-	New   string     `json:"new,omitempty"`
-	Delta *deltaJSON `json:"delta,omitempty"`
-	Rows  []rowJSON  `json:"rows,omitempty"`
+	Name   string     `json:"name,omitempty"`
+	Fate   string     `json:"fate"`
+	Old    string     `json:"old,omitempty"`
+	New    string     `json:"new,omitempty"`
+	Better string     `json:"better,omitempty"`
+	Delta  *deltaJSON `json:"delta,omitempty"`
+	Rows   []rowJSON  `json:"rows,omitempty"`
 }
 
 type deltaJSON struct {
@@ -158,6 +160,27 @@ type deltaJSON struct {
 	Relative any    `json:"relative"`
 	Better   string `json:"better,omitempty"`
 	Verdict  int    `json:"verdict"`
+}
+
+type patchJSON struct {
+	Path  string     `json:"path"`
+	From  string     `json:"from,omitempty"`
+	Fate  string     `json:"fate"`
+	Note  string     `json:"note,omitempty"`
+	Hunks []hunkJSON `json:"hunks"`
+}
+
+type hunkJSON struct {
+	OldStart int        `json:"old_start"`
+	OldLines int        `json:"old_lines"`
+	NewStart int        `json:"new_start"`
+	NewLines int        `json:"new_lines"`
+	Lines    []lineJSON `json:"lines"`
+}
+
+type lineJSON struct {
+	Op   string `json:"op"`
+	Text string `json:"text"`
 }
 
 type metricJSON struct {
@@ -181,7 +204,7 @@ type pointJSON struct {
 
 func reviewShape(r *Review) reviewJSON {
 	shape := reviewJSON{Experiment: r.Experiment, Old: revisionJSON(r.Old), New: revisionJSON(r.New), BaseNote: r.BaseNote,
-		Verdict: verdictShape(r.Verdict), Stages: []stageJSON{}, Metrics: []metricJSON{}, Curves: []curveJSON{}}
+		Verdict: verdictShape(r.Verdict), Stages: []stageJSON{}, Patches: patchShapes(r.Patches), Metrics: []metricJSON{}, Curves: []curveJSON{}}
 	for _, s := range r.Stages {
 		stage := stageJSON{Name: s.Name, Fate: fateWords[s.Fate], Sections: []sectionJSON{}}
 		for _, section := range s.Sections {
@@ -249,12 +272,28 @@ func acceptanceShape(a metrics.Acceptance) acceptanceJSON {
 func rowShapes(rows []Row) []rowJSON {
 	shapes := make([]rowJSON, 0, len(rows))
 	for _, r := range rows {
-		shape := rowJSON{Name: r.Name, Fate: fateWords[r.Fate], Old: r.Old, New: r.New}
+		shape := rowJSON{Name: r.Name, Fate: fateWords[r.Fate], Old: r.Old, New: r.New, Better: directionText(r.Better)}
 		if d := r.Delta; d != nil {
 			shape.Delta = &deltaJSON{numberJSON(d.Absolute), numberJSON(d.Relative), directionText(d.Better), d.Verdict()}
 		}
 		if len(r.Rows) > 0 {
 			shape.Rows = rowShapes(r.Rows)
+		}
+		shapes = append(shapes, shape)
+	}
+	return shapes
+}
+
+func patchShapes(patches []Patch) []patchJSON {
+	shapes := make([]patchJSON, 0, len(patches))
+	for _, p := range patches {
+		shape := patchJSON{p.Path, p.From, fateWords[p.Fate], p.Note, []hunkJSON{}}
+		for _, h := range p.Hunks {
+			hunk := hunkJSON{h.OldStart, h.OldLines, h.NewStart, h.NewLines, []lineJSON{}}
+			for _, l := range h.Lines {
+				hunk.Lines = append(hunk.Lines, lineJSON{string(rune(l.Op)), l.Text})
+			}
+			shape.Hunks = append(shape.Hunks, hunk)
 		}
 		shapes = append(shapes, shape)
 	}

@@ -173,7 +173,8 @@ const (
 	rankMetrics = iota
 	rankStages
 	rankGroups
-	rankCurves    = rankGroups + 10
+	rankPatches   = rankGroups + 10
+	rankCurves    = rankPatches + 1
 	rankUnchanged = rankCurves + 1
 	rankLast      = rankUnchanged
 )
@@ -229,6 +230,7 @@ func newPart(r *Review, whole string, several bool) *part {
 		title := plural(len(g.entries([]*Review{r})), g.noun) + " changed"
 		add(rankGroups+i, g.noun, fold(title)+"| stage | name | "+sideNames(judged)+" |\n|---|---|---|---|\n", rows, foldEnd)
 	}
+	add(rankPatches, "file", fold(plural(len(r.Patches), "file")+" of code, line by line"), patchBlocks(r.Patches), foldEnd)
 	add(rankCurves, "curve", fold(plural(len(r.Curves), "curve"))+"| metric | "+sideNames(judged)+" |\n|---|---|---|\n", curveRows(r.Curves), foldEnd)
 	return p
 }
@@ -359,6 +361,27 @@ func curveRows(curves []Curve) []string {
 		rows = append(rows, tableRow([]string{code(name), sparkline(c.Old), sparkline(c.New)}))
 	}
 	return rows
+}
+
+// patchBlocks are the lines of code, a block for each file.
+func patchBlocks(patches []Patch) []string {
+	var blocks []string
+	for _, p := range patches {
+		block := patchTitle(p, code, prose) + "\n\n"
+		if lines := patchLines(p); len(lines) > 0 {
+			body := ""
+			for _, l := range lines {
+				body += string(l.Op) + l.Text + "\n"
+			}
+			fence := "```"
+			for strings.Contains(body, fence) {
+				fence += "`"
+			}
+			block += fence + "diff\n" + body + fence + "\n\n"
+		}
+		blocks = append(blocks, block)
+	}
+	return blocks
 }
 
 // sparkline draws a series in blocks, from its lowest value to its highest, and

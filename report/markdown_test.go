@@ -87,14 +87,14 @@ func TestMarkdown(t *testing.T) {
 		}
 	}
 	wantTitles := []string{"3 unchanged metrics", "3 parameters changed", "1 command changed", "3 artifacts changed", "1 input changed", "1 code file changed",
-		"2 environment entries changed", "1 curve", "Reproduce"}
+		"2 environment entries changed", "2 files of code, line by line", "1 curve", "Reproduce"}
 	if !slices.Equal(titles, wantTitles) {
 		t.Errorf("details %q, want %q", titles, wantTitles)
 	}
 	if rows := cells(tables[3]); !slices.Equal(rows[1], []string{"evaluate", "– added", "–", "python evaluate.py | tee log.txt"}) {
 		t.Errorf("command %q", rows[1])
 	}
-	if block := content(elements(tree, "pre")[0]); !strings.HasPrefix(block, "git checkout c0ffee1234567890abcdef1234567890abcdef12\n") {
+	if block := content(elements(tree, "pre")[1]); !strings.HasPrefix(block, "git checkout c0ffee1234567890abcdef1234567890abcdef12\n") {
 		t.Errorf("block %q", block)
 	}
 }

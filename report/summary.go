@@ -78,8 +78,9 @@ func metricsOf(r *Review) []metric {
 			for _, row := range section.Rows {
 				m := at(stage.Name, row.Name)
 				m.old, m.new, m.delta, m.fate, m.changed = row.Old, row.New, row.Delta, row.Fate, true
+				m.better = cmp.Or(row.Better, m.better)
 				if row.Delta != nil {
-					m.better = cmp.Or(row.Delta.Better, m.better)
+					m.better = cmp.Or(m.better, row.Delta.Better)
 				}
 			}
 		}
@@ -114,8 +115,8 @@ func (m *metric) judge(f *metrics.Finding) {
 		m.fate = Removed
 	}
 	m.delta = nil
-	if old, new := finite(f.Base), finite(f.Head); !math.IsNaN(old) && !math.IsNaN(new) {
-		m.delta = &metrics.Delta{Absolute: new - old, Relative: (new - old) / math.Abs(old), Better: m.better}
+	if d, ok := metrics.Compare(f.Base, f.Head, m.better); ok {
+		m.delta = &d
 	}
 }
 
@@ -163,29 +164,12 @@ func (m metric) change() string {
 	case m.delta == nil:
 		return "changed"
 	}
-	return deltaText(*m.delta) + [...]string{" worse", "", " better"}[m.verdict()+1]
-}
-
-// deltaText is "+0.0112 (+1.4 %)", with a minus that is as wide as the plus.
-func deltaText(d metrics.Delta) string {
-	text := fmt.Sprintf("%+.4g", d.Absolute)
-	if !math.IsNaN(d.Relative) && !math.IsInf(d.Relative, 0) {
-		text += " (" + percent(d.Relative*100) + ")"
+	// With a minus that is as wide as the plus.
+	text := strings.ReplaceAll(DeltaText(*m.delta), "-", "−")
+	if word := DeltaWord(*m.delta); word != "" {
+		text += " " + word
 	}
-	return strings.ReplaceAll(text, "-", "−")
-}
-
-// percent writes a share with as many digits as somebody reads.
-func percent(p float64) string {
-	switch size := math.Abs(p); {
-	case size >= 1e6:
-		return fmt.Sprintf("%+.2g %%", p)
-	case size >= 10:
-		return fmt.Sprintf("%+.0f %%", p)
-	case size >= 0.1:
-		return fmt.Sprintf("%+.1f %%", p)
-	}
-	return fmt.Sprintf("%+.2g %%", p)
+	return text
 }
 
 // ruleText is what a rule asks for, as kept.toml has it: "min 0.8, max_drop 1%".
@@ -451,4 +435,41 @@ func reproduceCommands(reviews []*Review) string {
 kept restore --all   # the artifacts of that commit
 kept verify --all    # that they are what the lock says
 `
+}
+
+// maxPatchLines is how many lines of a file are shown.
+const maxPatchLines = 200
+
+// patchTitle says which file it is and what became of it; code shows a path, prose a sentence.
+func patchTitle(p Patch, code, prose func(string) string) string {
+	title := code(p.Path)
+	switch {
+	case p.From != "":
+		title += " renamed from " + code(p.From)
+	case p.Fate != Changed:
+		title += " " + fateWords[p.Fate]
+	}
+	if p.Note != "" {
+		title += ": " + prose(p.Note)
+	}
+	return title
+}
+
+// patchLines are the lines of a unified diff, visible, of which long ones are cut.
+func patchLines(p Patch) []Line {
+	var lines []Line
+	for _, h := range p.Hunks {
+		lines = append(lines, Line{Op: '@', Text: strings.TrimPrefix(h.Header(), "@")})
+		for _, l := range h.Lines {
+			op := l.Op
+			if !strings.ContainsRune(" +-\\", rune(op)) {
+				op = ' '
+			}
+			lines = append(lines, Line{op, visibleLine(l.Text)})
+		}
+	}
+	if more := len(lines) - maxPatchLines; more > 0 {
+		lines = append(lines[:maxPatchLines], Line{'\\', fmt.Sprintf(" … and %s", plural(more, "more line"))})
+	}
+	return lines
 }

@@ -19,7 +19,15 @@ const (
 // written as an escape. So is the second # of "##[", because a CI runner takes
 // that for a command wherever in a line it is. The escapes are for reading:
 // nothing parses them back.
-func visible(s string) string {
+func visible(s string) string { return visibleBut(s, false) }
+
+// visibleLine is visible for a line of code: its spaces are as they are, its tabs
+// four of them. With whatever sign before it, it is no command for a CI runner.
+func visibleLine(s string) string {
+	return PlainLog(visibleBut(strings.ReplaceAll(clip(s, maxReason), "\t", "    "), true))
+}
+
+func visibleBut(s string, spaces bool) string {
 	var b strings.Builder
 	marks := 1 << 10 // a mark that has nothing to stand on would stand on what comes before
 	for i := 0; i < len(s); {
@@ -32,6 +40,8 @@ func visible(s string) string {
 		switch {
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case r == ' ' && spaces:
+			b.WriteByte(' ')
 		case r == ' ' && (i == 0 || i == len(s)-1 || s[i-1] == ' '), r == '#' && i > 0 && s[i-1] == '#' && opensCommand(s[i+1:]):
 			fmt.Fprintf(&b, `\x%02x`, r)
 		case !hasGlyph(r) || marks > 3:

@@ -80,6 +80,10 @@ func worked() *Review {
 				{Kind: lockfile.KindHistory, Title: "history", Rows: []Row{{Name: "loss", Old: "11223344", New: "55667788"}}},
 			}},
 		},
+		Patches: []Patch{
+			{Path: "features.py", Hunks: []Hunk{{10, 3, 10, 4, []Line{{' ', "def features(text):"}, {'-', "    return words(text)"}, {'+', "    return words(text, lower=True)"}, {'+', "\t# ``` ##[group]"}}}}},
+			{Path: "evaluate.py", From: "eval.py", Fate: Renamed, Note: "binary or very large: not shown"},
+		},
 		Curves: []Curve{{Stage: "train", Key: "loss", Old: curve(0.48, 30), New: curve(0.43, 40)}},
 		Metrics: []MetricValue{
 			{"evaluate", "auc", 0.9047, metrics.Higher}, {"evaluate", "ece", 0.0437, metrics.Lower}, {"evaluate", "latency_ms", int64(22), metrics.Lower},
