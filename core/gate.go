@@ -49,8 +49,8 @@ type GateResult struct {
 func (p *Project) Gate(ctx context.Context, spec string, env func(string) string) (*GateResult, error) {
 	g := &GateResult{}
 	var err error
-	if g.Rules, err = metrics.ParseRules(p.Experiment.Gates, p.Experiment.Line); err != nil {
-		return nil, p.within(err)
+	if g.Rules, err = p.Rules(); err != nil {
+		return nil, err
 	}
 	acceptances, err := metrics.ParseAcceptances(p.Experiment.Acceptances, p.Experiment.Line)
 	if err != nil {

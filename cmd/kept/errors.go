@@ -15,6 +15,7 @@ import (
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/core/values"
 	"github.com/kept-dev/kept/lockfile"
@@ -86,7 +87,7 @@ func exitCode(err error) int {
 
 // hint names the next command to type for an error that has one.
 func hint(err error) string {
-	for _, h := range []func(error) string{hintUsage, hintRepository, hintLock, hintRun, hintStore} {
+	for _, h := range []func(error) string{hintUsage, hintRepository, hintLock, hintRun, hintGate, hintStore} {
 		if text := h(err); text != "" {
 			return text
 		}
@@ -195,6 +196,41 @@ func hintRun(err error) string {
 		return hintArtifact(artifact)
 	}
 	return ""
+}
+
+func hintGate(err error) string {
+	var none *core.NoRulesError
+	var accept *core.AcceptError
+	var base *core.NoBaseError
+	switch {
+	case errors.As(err, &none):
+		return hintRule(none)
+	case errors.As(err, &accept):
+		return "kept gate"
+	case errors.As(err, &base):
+		return base.Try
+	}
+	return ""
+}
+
+// hintRule adds a rule for a metric of which it is known how it gets worse, if
+// there is one.
+func hintRule(e *core.NoRulesError) string {
+	metric, bound := "train.accuracy", "max_drop"
+	if len(e.Metrics) > 0 {
+		metric = e.Metrics[0]
+	}
+	for _, name := range e.Metrics {
+		if d := metrics.Rules(nil).Direction(name); d != metrics.Unknown {
+			metric = name
+			break
+		}
+	}
+	if metrics.Rules(nil).Direction(metric) == metrics.Lower {
+		bound = "max_rise"
+	}
+	name := strings.NewReplacer(`\`, `\\`, "%", "%%").Replace(lockfile.FormatValue(metric))
+	return fmt.Sprintf(`printf %s >> %s`, word(`\n[gate.`+name+`]\n`+bound+` = "1%%"\n`), pathWord(typed(e.Path)))
 }
 
 // hintBusy names the process that is left of a killed kept.
