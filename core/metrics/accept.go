@@ -36,7 +36,9 @@ func SetAcceptance(data []byte, a Acceptance) ([]byte, error) {
 	values := map[string]string{"result": lockfile.FormatValue(a.Result.String()), "reason": lockfile.FormatValue(a.Reason)}
 	replaced := 0
 	// From the end, so that the places before stay where they are.
+	closed := false
 	for _, e := range slices.Backward(entries) {
+		closed = closed || !e.Header && len(e.Key) == 1 && e.Key[0] == "accept"
 		if len(e.Key) != 3 || e.Key[0] != "accept" || e.Key[1] != a.Metric || values[e.Key[2]] == "" {
 			continue
 		}
@@ -48,6 +50,10 @@ func SetAcceptance(data []byte, a Acceptance) ([]byte, error) {
 		return data, nil
 	case 1:
 		return nil, errors.New("the acceptance that is there is incomplete")
+	}
+	if closed {
+		// The parser would read it and other programs would not: TOML forbids it.
+		return nil, errors.New("accept is an inline table, to which nothing can be added: add it by hand")
 	}
 	end := "\n"
 	if bytes.Contains(data, []byte("\r\n")) {
