@@ -30,13 +30,16 @@ type Samples map[string][]float64
 
 // Judge applies the rules to the metrics of the head.
 func Judge(c Case) Verdict {
-	j := &judge{Case: c, names: map[string]bool{}, matched: map[string]bool{}}
+	j := &judge{Case: c, names: map[string]bool{}}
 	j.collect()
+	rules := newMatcher(c.Rules)
 	for _, m := range j.metrics {
-		j.metric(m)
+		if i := rules.find(m.name()); i >= 0 {
+			j.metric(m, c.Rules[i])
+		}
 	}
-	for _, rule := range c.Rules {
-		if !j.matched[rule.Pattern] {
+	for i, rule := range c.Rules {
+		if !rules.matched[i] {
 			j.unmatched(rule)
 		}
 	}
@@ -47,10 +50,7 @@ type judge struct {
 	Case
 	metrics []metric
 	// names are those of all metrics on either side.
-	names map[string]bool
-	// matched has the patterns that match a metric on either side, whether they
-	// judge it or leave it to a rule that is more specific.
-	matched  map[string]bool
+	names    map[string]bool
 	findings []Finding
 	// added are the metrics that only the head has, made on first use.
 	added    []metric
@@ -90,13 +90,6 @@ func (j *judge) collect() {
 	slices.SortFunc(j.metrics, func(a, b metric) int {
 		return cmp.Or(cmp.Compare(a.stage, b.stage), cmp.Compare(a.key, b.key))
 	})
-	for name := range j.names {
-		for _, rule := range j.Rules {
-			if !j.matched[rule.Pattern] && rule.Matches(name) {
-				j.matched[rule.Pattern] = true
-			}
-		}
-	}
 }
 
 func valueIn(lock *lockfile.Lock, stage, key string) lockfile.Value {
@@ -106,12 +99,8 @@ func valueIn(lock *lockfile.Lock, stage, key string) lockfile.Value {
 	return lock.Stages[stage].Metrics[key]
 }
 
-// metric judges one metric by its rule, if it has one.
-func (j *judge) metric(m metric) {
-	rule, ok := j.Rules.For(m.name())
-	if !ok {
-		return
-	}
+// metric judges one metric by its rule.
+func (j *judge) metric(m metric, rule Rule) {
 	f := Finding{Stage: m.stage, Key: m.key, Rule: rule, Base: m.base, Head: m.head, Result: j.result(m.stage)}
 	if m.head == nil {
 		if rule.Required {

@@ -101,19 +101,48 @@ type Rules []Rule
 // For returns the one rule that judges a metric: the one that names it, else the
 // pattern with the most literal characters, else the first of these in the file.
 func (rs Rules) For(metric string) (Rule, bool) {
-	best, most := -1, -1
-	for i, r := range rs {
-		if r.Pattern == metric {
-			return r, true
-		}
-		if n := literals(r.Pattern); n > most && r.Matches(metric) {
-			best, most = i, n
-		}
-	}
-	if best < 0 {
+	i := newMatcher(rs).find(metric)
+	if i < 0 {
 		return Rule{}, false
 	}
-	return rs[best], true
+	return rs[i], true
+}
+
+// matcher finds the rules of many metrics.
+type matcher struct {
+	rules Rules
+	// rank is how specific each rule is.
+	rank []int
+	// matched says which rules match any of the metrics, whether they judge it or
+	// leave it to one that is more specific.
+	matched []bool
+}
+
+func newMatcher(rs Rules) *matcher {
+	m := &matcher{rules: rs, rank: make([]int, len(rs)), matched: make([]bool, len(rs))}
+	for i, r := range rs {
+		m.rank[i] = literals(r.Pattern)
+	}
+	return m
+}
+
+// find returns the index of the rule that judges a metric, and -1 for none.
+func (m *matcher) find(metric string) int {
+	best, rank := -1, -1
+	for i, r := range m.rules {
+		// What is known to match something and cannot win is not tried again.
+		if m.matched[i] && m.rank[i] <= rank && r.Pattern != metric || !r.Matches(metric) {
+			continue
+		}
+		m.matched[i] = true
+		switch {
+		case r.Pattern == metric:
+			best, rank = i, math.MaxInt
+		case m.rank[i] > rank:
+			best, rank = i, m.rank[i]
+		}
+	}
+	return best
 }
 
 // Direction returns the direction in which a metric gets better: that of its
@@ -139,6 +168,10 @@ func literals(pattern string) int {
 // match matches text with a pattern. After a mismatch only the last * is tried
 // again, so that the time is bounded by the product of the lengths.
 func match(pattern, text string) bool {
+	// What has to stand at the end sorts out most.
+	if !strings.HasSuffix(text, pattern[strings.LastIndexAny(pattern, "*?")+1:]) {
+		return false
+	}
 	star, from := -1, 0
 	p, t := 0, 0
 	for t < len(text) {
