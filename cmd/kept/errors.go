@@ -201,14 +201,11 @@ func hintRun(err error) string {
 func hintGate(err error) string {
 	var none *core.NoRulesError
 	var accept *core.AcceptError
-	var base *core.NoBaseError
 	switch {
 	case errors.As(err, &none):
 		return hintRule(none)
 	case errors.As(err, &accept):
 		return "kept gate"
-	case errors.As(err, &base):
-		return base.Try
 	}
 	return ""
 }

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+func TestReportFile(t *testing.T) {
+	put := func(path, text string) error {
+		f, err := prepareReport(path, []byte(text))
+		if err != nil {
+			return err
+		}
+		return f.publish()
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "gate.md")
+	for _, text := range []string{"first", "second"} {
+		if err := put(file, text); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(file); string(got) != text {
+			t.Errorf("got %q, want %q", got, text)
+		}
+	}
+	if err := put(dir, "x"); err == nil {
+		t.Error("a folder was written")
+	}
+	if err := put(filepath.Join(file, "x"), "x"); err == nil {
+		t.Error("a file below a file was written")
+	}
+	if runtime.GOOS != "windows" {
+		link := filepath.Join(dir, "link")
+		if err := os.Symlink("gate.md", link); err != nil {
+			t.Fatal(err)
+		}
+		if err := put(link, "third"); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := os.ReadFile(file); string(got) != "third" {
+			t.Errorf("through a link: got %q", got)
+		}
+		// A device stays one.
+		if err := put(os.DevNull, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(os.DevNull); err != nil || info.Mode().IsRegular() {
+			t.Fatalf("%s became %v, %v", os.DevNull, info.Mode(), err)
+		}
+	}
+	f, err := prepareReport(file, []byte("never"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed := discard([]*reportFile{f}); len(failed) > 0 && failed[0] != nil {
+		t.Error(failed)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != "gate.md" && name != "link" {
+			t.Errorf("%s is left over", name)
+		}
+	}
+}
