@@ -86,7 +86,7 @@ func (u *ui) runGate(cmd *cobra.Command, f *gateFlags) error {
 		words.printGates(all)
 	}
 	if err == nil {
-		err = u.writeReports(outputs, all)
+		err = u.writeReports(cmd.Context(), outputs, all)
 	}
 	if err != nil {
 		return err

@@ -2,15 +2,19 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/kept-dev/kept/core/metrics"
+	"github.com/kept-dev/kept/core/plot"
 	"github.com/kept-dev/kept/core/values"
 	"github.com/kept-dev/kept/report"
 )
@@ -23,6 +27,7 @@ func reportWriters() map[string]reportWriter {
 	return map[string]reportWriter{
 		"github": report.Annotations,
 
+		"html":        report.HTML,
 		"json":        report.JSON,
 		"junit":       report.JUnit,
 		"markdown":    report.Markdown,
@@ -37,7 +42,8 @@ func reportFormats() []string { return slices.Sorted(maps.Keys(reportWriters()))
 
 // output is a report to write.
 type output struct {
-	write reportWriter
+	format string
+	write  reportWriter
 	// path is "-" for standard output.
 	path string
 }
@@ -76,17 +82,21 @@ func parseReports(specs []string) (outputs, error) {
 		if slices.ContainsFunc(all, func(o output) bool { return o.path == path }) {
 			return nil, fmt.Errorf("two reports go to %q", path)
 		}
-		all = append(all, output{write, path})
+		all = append(all, output{name, write, path})
 	}
 	return all, nil
 }
 
 // writeReports writes all reports or, where one of them fails, none of the files.
-func (u *ui) writeReports(all outputs, gates []gated) error {
+func (u *ui) writeReports(ctx context.Context, all outputs, gates []gated) error {
 	if len(all) == 0 {
 		return nil
 	}
 	reviews, options, err := gateReviews(gates)
+	if err == nil && slices.ContainsFunc(all, func(o output) bool { return o.format == "html" }) {
+		options.Draw = drawCurves
+		err = addCurves(ctx, reviews, gates)
+	}
 	if err != nil {
 		return err
 	}
@@ -147,6 +157,30 @@ func gateReviews(gates []gated) ([]*report.Review, report.Options, error) {
 	return reviews, report.Options{Version: version, Line: line}, nil
 }
 
+// addCurves gives the reviews the metrics by step, as far as this clone has them.
+func addCurves(ctx context.Context, reviews []*report.Review, gates []gated) error {
+	for i, g := range gates {
+		curves, err := g.project.Curves(ctx, g.Comparison.Old.Lock, g.Comparison.New.Lock)
+		if err != nil {
+			return err
+		}
+		for _, c := range curves {
+			if len(c.Old)+len(c.New) > 0 {
+				reviews[i].Curves = append(reviews[i].Curves, report.Curve{Stage: c.Stage, Key: c.Key, Old: c.Old, New: c.New})
+			}
+		}
+	}
+	return nil
+}
+
+func drawCurves(curves []report.Curve) ([]byte, error) {
+	list := make([]plot.Metric, len(curves))
+	for i, c := range curves {
+		list[i] = plot.Metric{Name: metrics.Name(c.Stage, c.Key), Old: c.Old, New: c.New}
+	}
+	return plot.Curves("", "base", "head", list).SVG()
+}
+
 // reportFile is a report beside its place, to be renamed into it.
 type reportFile struct {
 	target, temporary string
@@ -155,27 +189,26 @@ type reportFile struct {
 }
 
 func prepareReport(path string, data []byte) (*reportFile, error) {
-	// A link stays one; what it leads to is replaced.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	// A pipe or a device is written to. A link to a file is replaced and not
+	// followed: it may have come with the repository.
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
 		return nil, errors.New("it is a folder")
-	case err == nil && !info.Mode().IsRegular():
+	case err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice) != 0:
 		return &reportFile{target: path, data: data}, nil
+	case err == nil && !info.Mode().IsRegular():
+		return nil, errors.New("it is no file")
 	}
-	f := &reportFile{target: path, temporary: fmt.Sprintf("%s.%d.tmp", path, os.Getpid())}
-	file, err := os.OpenFile(f.temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	file, err := os.CreateTemp(filepath.Dir(path), ".kept-*.tmp")
 	if err != nil {
 		return nil, err
 	}
 	_, err = file.Write(data)
-	if err = errors.Join(err, file.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(f.temporary))
+	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+		return nil, errors.Join(err, os.Remove(file.Name()))
 	}
-	return f, nil
+	return &reportFile{target: path, temporary: file.Name()}, nil
 }
 
 func (f *reportFile) publish() error {

@@ -39,8 +39,11 @@ func TestReportFile(t *testing.T) {
 		if err := put(link, "third"); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := os.ReadFile(file); string(got) != "third" {
-			t.Errorf("through a link: got %q", got)
+		if got, _ := os.ReadFile(file); string(got) != "second" {
+			t.Errorf("written through a link: %q", got)
+		}
+		if got, _ := os.ReadFile(link); string(got) != "third" {
+			t.Errorf("in place of a link: got %q", got)
 		}
 		// A device stays one.
 		if err := put(os.DevNull, "x"); err != nil {
