@@ -53,7 +53,7 @@ committed and reviewed like any other: --accept writes it.`,
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().StringArrayVar(&f.reports, "report", nil, "write `FORMAT=FILE`: "+strings.Join(reportFormats(), ", ")+"; - is standard output")
 	cmd.Flags().StringVar(&f.accept, "accept", "", "take the result of `METRIC` as it is, in kept.toml")
-	cmd.Flags().StringVar(&f.reason, "reason", "", "why --accept takes it")
+	cmd.Flags().StringVar(&f.reason, "reason", "", "why --accept takes it: a `TEXT` for the review")
 	return addExits(cmd, "1 a metric is worse than allowed", "2 wrong usage or configuration", "3 a metric or the base is missing, or the difference is within the noise")
 }
 
@@ -280,7 +280,7 @@ func gateHint(g gated) string {
 			return acceptCommand(f.Metric())
 		}
 	}
-	if g.NoBase != nil && g.NoBase.Try != "" {
+	if g.NoBase != nil {
 		return g.NoBase.Try
 	}
 	for _, f := range g.Verdict.Findings {
