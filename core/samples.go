@@ -42,7 +42,20 @@ func (p *Project) samples(base, head *lockfile.Lock) (ofBase, ofHead metrics.Sam
 			r.addTo(side.into)
 		}
 	}
+	dropAmbiguous(ofBase, base)
+	dropAmbiguous(ofHead, head)
 	return ofBase, ofHead
+}
+
+// dropAmbiguous forgets the names that two metrics have: key "b.c" of stage a and
+// key "c" of stage a.b.
+func dropAmbiguous(samples metrics.Samples, lock *lockfile.Lock) {
+	names := metricNames(lock)
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] {
+			delete(samples, names[i])
+		}
+	}
 }
 
 // lockedRun is a run of the past that locked a block.
