@@ -119,6 +119,7 @@ func (s server) build() {
 	}
 	s.git(s.dir, "", "update-ref", "refs/pipelines/1", s.ids["merge"])
 	s.git(s.dir, "", "update-ref", "refs/pipelines/2", s.ids["f2"])
+	s.git(s.dir, "", "update-ref", "refs/pipelines/3", s.ids["m200"])
 	s.git(s.dir, "", "tag", "-m", "first", "v1", s.ids["m5"])
 }
 
@@ -300,7 +301,9 @@ func TestFindBaseInGitLab(t *testing.T) {
 		{"detached without a base", "f2", "refs/pipelines/2", with(request, "CI_COMMIT_SHA", s.ids["f2"], "CI_MERGE_REQUEST_EVENT_TYPE", "detached"), "m9", "merge base with main"},
 		{"train that fast-forwards", "f2", "refs/pipelines/2", with(request, "CI_COMMIT_SHA", s.ids["f2"], "CI_MERGE_REQUEST_EVENT_TYPE", "merge_train",
 			"CI_MERGE_REQUEST_TARGET_BRANCH_SHA", s.ids["m9"]), "m9", "merge base with main"},
-		{"branch", "f2", "refs/pipelines/2", with(branch, "CI_COMMIT_BEFORE_SHA", s.ids["f1"]), "f1", "feature before the push"},
+		{"branch", "f2", "refs/pipelines/2", with(branch, "CI_COMMIT_BEFORE_SHA", s.ids["f1"]), "m9", "merge base with main"},
+		{"default branch", "m200", "refs/pipelines/3", with(branch, "CI_COMMIT_BRANCH", "main", "CI_COMMIT_SHA", s.ids["m200"], "CI_COMMIT_BEFORE_SHA", s.ids["m197"]),
+			"m197", "main before the push"},
 		{"new branch", "f2", "refs/pipelines/2", with(branch, "CI_COMMIT_BEFORE_SHA", zeros), "m9", "merge base with main"},
 	} {
 		for _, depth := range []string{"1", "20", "0"} {

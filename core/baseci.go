@@ -151,15 +151,26 @@ func githubIdeas(env func(string) string, e githubEvent, eventErr error, at chec
 			return nil, eventErr
 		}
 		branch, isBranch := strings.CutPrefix(ref, "refs/heads/")
-		if commit := knownID(e.Before); isBranch && commit != "" && commit != at.head {
-			branch = firstBranch(branch)
-			ideas = append(ideas, idea{commit: commit, branch: branch, note: before(branch, "the push")})
+		if isBranch {
+			ideas = pushIdeas(e.Before, firstBranch(branch), firstBranch(e.Repository.DefaultBranch), at)
 		}
 	}
 	if branch := firstBranch(e.Repository.DefaultBranch); branch != "" && len(ideas) < 2 && !strings.HasPrefix(name, "pull_request") {
 		ideas = append(ideas, mergeBaseWith(branch, false))
 	}
 	return ideas, nil
+}
+
+// pushIdeas returns what a push to a branch is compared with. To the default
+// branch it is what was there before. To any other it is where that branch left
+// the default one, which the caller adds: what was there before may be the
+// regression, pushed an hour ago.
+func pushIdeas(beforeID, branch, main string, at checkout) []idea {
+	commit := knownID(beforeID)
+	if commit == "" || commit == at.head || main != "" && branch != main {
+		return nil
+	}
+	return []idea{{commit: commit, branch: branch, note: before(branch, "the push")}}
 }
 
 // isMergeOf reports whether HEAD is the merge that GitHub made of a pull request
@@ -193,10 +204,7 @@ func gitlabIdeas(env func(string) string, at checkout) []idea {
 		}
 	case env("CI_COMMIT_BRANCH") != "" && at.near(sha):
 		// All zeros for a new branch, and for scheduled and manual pipelines.
-		if commit := knownID(env("CI_COMMIT_BEFORE_SHA")); commit != "" && commit != at.head {
-			branch := firstBranch(env("CI_COMMIT_BRANCH"))
-			ideas = append(ideas, idea{commit: commit, branch: branch, note: before(branch, "the push")})
-		}
+		ideas = pushIdeas(env("CI_COMMIT_BEFORE_SHA"), firstBranch(env("CI_COMMIT_BRANCH")), firstBranch(env("CI_DEFAULT_BRANCH")), at)
 	}
 	if branch := firstBranch(env("CI_DEFAULT_BRANCH")); branch != "" {
 		ideas = append(ideas, mergeBaseWith(branch, false))

@@ -17,6 +17,7 @@ func TestGitHubIdeas(t *testing.T) {
 	merge := checkout{head: id("e"), parents: []string{id("a"), id("b")}}
 	pull := map[string]string{"GITHUB_EVENT_NAME": "pull_request", "GITHUB_REF": "refs/pull/7/merge", "GITHUB_SHA": id("e"), "GITHUB_BASE_REF": "main"}
 	push := map[string]string{"GITHUB_EVENT_NAME": "push", "GITHUB_REF": "refs/heads/dev", "GITHUB_SHA": id("e")}
+	onMain := with(push, "GITHUB_REF", "refs/heads/main")
 	group := map[string]string{"GITHUB_EVENT_NAME": "merge_group", "GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-7", "GITHUB_SHA": id("e")}
 	withMain := idea{branch: "main", note: "merge base with main"}
 	for _, test := range []struct {
@@ -48,14 +49,18 @@ func TestGitHubIdeas(t *testing.T) {
 			[]idea{{commit: id("a"), branch: "main", note: "main before the merge group"}, withMain}},
 		{"merge group whose base is no id", group, `{"merge_group":{"base_sha":"--help","base_ref":"refs/heads/main"}}`, merge,
 			[]idea{withMain}},
-		{"push", push, `{"before":"` + id("d") + `","repository":{"default_branch":"main"}}`, merge,
-			[]idea{{commit: id("d"), branch: "dev", note: "dev before the push"}, withMain}},
+		{"push", onMain, `{"before":"` + id("d") + `","repository":{"default_branch":"main"}}`, merge,
+			[]idea{{commit: id("d"), branch: "main", note: "main before the push"}, withMain}},
+		// What was there before may be the regression.
+		{"push to a branch", push, `{"before":"` + id("d") + `","repository":{"default_branch":"main"}}`, merge, []idea{withMain}},
+		{"push where nobody knows the default branch", push, `{"before":"` + id("d") + `"}`, merge,
+			[]idea{{commit: id("d"), branch: "dev", note: "dev before the push"}}},
 		{"push of a new branch", push, `{"before":"` + zeros + `","repository":{"default_branch":"main"}}`, merge, []idea{withMain}},
 		{"push with an id that is too short", push, `{"before":"abc123","repository":{"default_branch":"main"}}`, merge, []idea{withMain}},
 		{"push of a tag", with(push, "GITHUB_REF", "refs/tags/v1"), `{"before":"` + id("d") + `","repository":{"default_branch":"main"}}`, merge, []idea{withMain}},
-		{"push, and the job committed on top", push, `{"before":"` + id("d") + `","repository":{"default_branch":"main"}}`,
+		{"push, and the job committed on top", onMain, `{"before":"` + id("d") + `","repository":{"default_branch":"main"}}`,
 			checkout{head: id("f"), parents: []string{id("e")}},
-			[]idea{{commit: id("d"), branch: "dev", note: "dev before the push"}, withMain}},
+			[]idea{{commit: id("d"), branch: "main", note: "main before the push"}, withMain}},
 		{"push, and something else is checked out", push, `{"before":"` + id("d") + `","repository":{"default_branch":"main"}}`,
 			checkout{head: id("f"), parents: []string{id("c")}}, []idea{withMain}},
 		{"schedule", with(push, "GITHUB_EVENT_NAME", "schedule"), `{"repository":{"default_branch":"trunk"}}`, merge,
@@ -145,7 +150,8 @@ func TestGitLabIdeas(t *testing.T) {
 			[]idea{withMain}},
 		{"external pull request", map[string]string{"CI_EXTERNAL_PULL_REQUEST_IID": "1", "CI_EXTERNAL_PULL_REQUEST_TARGET_BRANCH_NAME": "dev", "CI_DEFAULT_BRANCH": "main"}, merge,
 			[]idea{{branch: "dev", note: "merge base with dev"}}},
-		{"branch", branch, merge, []idea{{commit: id("d"), branch: "dev", note: "dev before the push"}, withMain}},
+		{"default branch", with(branch, "CI_COMMIT_BRANCH", "main"), merge, []idea{{commit: id("d"), branch: "main", note: "main before the push"}, withMain}},
+		{"branch", branch, merge, []idea{withMain}},
 		{"new branch", with(branch, "CI_COMMIT_BEFORE_SHA", zeros), merge, []idea{withMain}},
 		{"tag", map[string]string{"CI_COMMIT_TAG": "v1", "CI_COMMIT_SHA": id("e"), "CI_DEFAULT_BRANCH": "main"}, merge, []idea{withMain}},
 		{"hostile names", with(branch, "CI_COMMIT_BEFORE_SHA", "--all", "CI_DEFAULT_BRANCH", "-x"), merge, nil},
