@@ -31,6 +31,19 @@ func TestAnnotations(t *testing.T) {
 	}
 }
 
+// A rule that matched nothing has no metric to point at, and no value to compare.
+func TestPatternWithoutMetric(t *testing.T) {
+	r := &Review{Experiment: "a", Verdict: &metrics.Verdict{Status: metrics.Inconclusive, Findings: []metrics.Finding{
+		{Key: "trian.*", Rule: metrics.Rule{Pattern: "trian.*", Line: 9}, Status: metrics.Inconclusive, Reason: "no metric matches trian.*"}}}}
+	if got, want := text(t, Annotations, []*Review{r}, Options{}), "::error file=a/kept.toml,line=9,title=kept%3A trian.* inconclusive::no metric matches trian.*\n"; got != want {
+		t.Errorf("annotation %q, want %q", got, want)
+	}
+	rows := cells(elements(renderMarkdown(text(t, Markdown, []*Review{r}, Options{})), "table")[0])
+	if want := []string{"trian.*", "–", "–", "–", "⚠️ inconclusive: no metric matches trian.*"}; !slices.Equal(rows[1], want) {
+		t.Errorf("row %q, want %q", rows[1], want)
+	}
+}
+
 func TestAnnotationsLimit(t *testing.T) {
 	statuses := map[metrics.Status]string{metrics.Failed: "error", metrics.Warned: "warning", metrics.Accepted: "notice"}
 	for n := range 23 {

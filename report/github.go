@@ -76,7 +76,10 @@ type annotation struct {
 
 func annotate(r *Review, f *metrics.Finding, o Options) annotation {
 	a := annotation{status: f.Status, file: path.Join(r.Experiment, lockfile.Name), title: "kept: " + shown(f.Metric()) + " " + f.Status.String()}
-	if o.Line != nil && f.Stage != "" {
+	switch {
+	case f.Stage == "": // a rule that matched no metric: the rule is what there is to look at
+		a.file, a.line = path.Join(r.Experiment, "kept.toml"), f.Rule.Line
+	case o.Line != nil:
 		a.line = o.Line(r.Experiment, f.Stage, f.Key)
 	}
 	a.message = cmp.Or(sentence(reason(f)), a.title)

@@ -155,6 +155,8 @@ func (m metric) arrow() string {
 // change says how the number changed, in words that mean the same without colour.
 func (m metric) change() string {
 	switch {
+	case m.old == "" && m.new == "":
+		return "–" // a pattern that matched nothing, or a metric that may be missing
 	case m.fate == Added:
 		return "new"
 	case m.fate == Removed:
