@@ -56,10 +56,22 @@ func (e *VersionError) Error() string {
 func (e *VersionError) Unwrap() error { return ErrVersion }
 
 // ConflictError reports the first conflict marker of an unfinished merge.
-type ConflictError struct{ Line int }
+type ConflictError struct {
+	Line int
+	// Names are the blocks that hold markers, as Conflict.Name has them, in the
+	// order of the lock; none where the markers are not those of a merge.
+	Names []string
+}
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("line %d: conflict marker of an unfinished merge", e.Line)
+	const most = 5
+	text := fmt.Sprintf("line %d: conflict marker of an unfinished merge", e.Line)
+	if n := len(e.Names); n > most {
+		return text + fmt.Sprintf(" in %s and %d more", strings.Join(e.Names[:most], ", "), n-most)
+	} else if n > 0 {
+		text += " in " + strings.Join(e.Names, ", ")
+	}
+	return text
 }
 
 // SplicedError reports a stage whose result is not the digest of its block:

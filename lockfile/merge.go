@@ -3,6 +3,7 @@ package lockfile
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,32 +29,48 @@ type MergeOptions struct {
 // Two blocks, one from each side, that put artifacts at the same place are a
 // conflict of the block from theirs.
 //
-// An input that Parse refuses is an error: then only a text merge can help.
+// The ancestor may hold conflicts itself: where branches were merged crosswise,
+// Git merges their several ancestors into one first. A block that is in conflict
+// there is the same as that of neither side.
+//
+// Any other input that Parse refuses is an error: then only a text merge can help.
 func Merge(base, ours, theirs []byte, opts MergeOptions) (merged []byte, conflicts int, err error) {
-	pieces, err := alignUnits(base, ours, theirs)
+	pieces, err := parseSides(base, ours, theirs)
 	if err != nil {
 		return nil, 0, err
 	}
 	markClashes(pieces)
 	slices.SortFunc(pieces, func(a, b *piece) int { return compareUnits(a.unit(), b.unit()) })
 
-	b := []byte(comment)
 	for _, p := range pieces {
 		if p.conflict {
 			conflicts++
-			if b, err = p.appendConflict(b, opts); err != nil {
-				return nil, 0, err
-			}
-			continue
 		}
-		b = append(b, separated(p.taken().text)...)
+	}
+	if merged, err = appendPieces(pieces, opts); err != nil {
+		return nil, 0, err
 	}
 	if conflicts == 0 {
-		if _, err := Parse(b); err != nil {
+		if _, err := Parse(merged); err != nil {
 			return nil, 0, fmt.Errorf("check merged lock: %w", err)
 		}
 	}
-	return b, conflicts, nil
+	return merged, conflicts, nil
+}
+
+// appendPieces writes a lock of sorted pieces, conflicts between markers.
+func appendPieces(pieces []*piece, opts MergeOptions) (b []byte, err error) {
+	b = []byte(comment)
+	for _, p := range pieces {
+		if !p.conflict {
+			b = append(b, separated(p.taken().text)...)
+			continue
+		}
+		if b, err = p.appendConflict(b, opts); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // piece is one unit in its three versions.
@@ -65,16 +82,28 @@ type piece struct {
 
 // version is a unit as one lock has it; the text of an absent one is empty.
 type version struct {
+	path   []string
 	text   string
 	places []place
+	// lock holds the unit alone, nothing where it is absent. It is nil where the
+	// text is no block that anybody measured.
+	lock *Lock
+	// unknown is set for an ancestor of which several versions are left.
+	unknown bool
 }
+
+// side is one lock of a merge: its units by their formatted paths.
+type side map[string]*version
+
+// changed reports whether v is another version than the ancestor's.
+func (p *piece) changed(v version) bool { return p.base.unknown || v.text != p.base.text }
 
 // taken returns the version that a merge takes where there is no conflict.
 func (p *piece) taken() version {
-	if p.ours.text == p.base.text {
-		return p.theirs
+	if p.changed(p.ours) {
+		return p.ours
 	}
-	return p.ours
+	return p.theirs
 }
 
 // unit returns a version of the piece that is not absent, to sort by.
@@ -82,44 +111,106 @@ func (p *piece) unit() unit {
 	return unit{p.path, cmp.Or(p.taken().text, p.ours.text, p.theirs.text, p.base.text)}
 }
 
-// alignUnits parses the three locks and pairs their units.
-func alignUnits(base, ours, theirs []byte) ([]*piece, error) {
-	if len(bytes.TrimSpace(base)) == 0 {
-		base = New().Marshal()
+// parseSides parses the three locks and pairs their units.
+func parseSides(base, ours, theirs []byte) ([]*piece, error) {
+	b, err := parseAncestor(base)
+	if err != nil {
+		return nil, fmt.Errorf("parse common ancestor: %w", err)
 	}
-	byKey := map[string]*piece{}
-	for _, side := range []struct {
-		name string
-		data []byte
-		of   func(*piece) *version
-	}{
-		{"common ancestor", base, func(p *piece) *version { return &p.base }},
-		{"our side", ours, func(p *piece) *version { return &p.ours }},
-		{"their side", theirs, func(p *piece) *version { return &p.theirs }},
-	} {
-		lock, err := Parse(side.data)
-		if err != nil {
-			return nil, fmt.Errorf("parse %s: %w", side.name, err)
-		}
-		for _, unit := range lock.units() {
-			key := formatPath(unit.path...)
-			if byKey[key] == nil {
-				byKey[key] = &piece{path: unit.path}
-			}
-			side.of(byKey[key]).text = unit.text
-		}
-		for _, place := range lock.places() {
-			v := side.of(byKey[formatPath(place.key...)])
-			v.places = append(v.places, place)
-		}
+	o, err := parseSide(ours)
+	if err != nil {
+		return nil, fmt.Errorf("parse our side: %w", err)
 	}
+	t, err := parseSide(theirs)
+	if err != nil {
+		return nil, fmt.Errorf("parse their side: %w", err)
+	}
+	return alignUnits(b, o, t), nil
+}
 
+func parseSide(data []byte) (side, error) {
+	lock, err := Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return lock.side(), nil
+}
+
+// side returns the units of the lock.
+func (l *Lock) side() side {
+	s := side{}
+	for _, unit := range l.units() {
+		s[formatPath(unit.path...)] = &version{path: unit.path, text: unit.text, lock: l.only(unit.path)}
+	}
+	for _, place := range l.places() {
+		v := s[formatPath(place.key...)]
+		v.places = append(v.places, place)
+	}
+	return s
+}
+
+// only returns a lock that holds one unit of l.
+func (l *Lock) only(path []string) *Lock {
+	one := New()
+	switch {
+	case len(path) == 2 && path[0] == "stage":
+		one.Stages[path[1]] = l.Stages[path[1]]
+	case len(path) == 2 && path[0] == "artifact":
+		one.Artifacts[path[1]] = l.Artifacts[path[1]]
+	case path[0] != "version":
+		one.Unknown = map[string]any{path[0]: l.Unknown[path[0]]}
+	}
+	return one
+}
+
+// parseAncestor is parseSide for a lock that may be missing or hold conflicts.
+func parseAncestor(data []byte) (side, error) {
+	if len(bytes.TrimSpace(data)) == 0 {
+		return New().side(), nil
+	}
+	s, err := parseSide(data)
+	if _, ok := errors.AsType[*ConflictError](err); !ok {
+		return s, err
+	}
+	ours, theirs, err := readConflicted(data)
+	if err != nil {
+		return nil, err
+	}
+	s = side{}
+	for _, p := range alignUnits(side{}, ours, theirs) {
+		v := p.ours
+		if p.ours.text != p.theirs.text || v.lock == nil {
+			v = version{path: p.path, unknown: true}
+		}
+		s[formatPath(p.path...)] = &v
+	}
+	return s, nil
+}
+
+// alignUnits pairs the units of three locks.
+func alignUnits(base, ours, theirs side) []*piece {
+	byKey := map[string]*piece{}
+	for _, s := range []side{base, ours, theirs} {
+		for key, v := range s {
+			if byKey[key] == nil {
+				byKey[key] = &piece{path: v.path, base: base.at(key), ours: ours.at(key), theirs: theirs.at(key)}
+			}
+		}
+	}
 	pieces := make([]*piece, 0, len(byKey))
 	for _, p := range byKey {
-		p.conflict = p.ours.text != p.base.text && p.theirs.text != p.base.text && p.ours.text != p.theirs.text
+		p.conflict = p.changed(p.ours) && p.changed(p.theirs) && p.ours.text != p.theirs.text
 		pieces = append(pieces, p)
 	}
-	return pieces, nil
+	return pieces
+}
+
+// at returns the version of a unit, an empty one where the side has none.
+func (s side) at(key string) version {
+	if v := s[key]; v != nil {
+		return *v
+	}
+	return version{lock: New()}
 }
 
 // markClashes turns blocks into conflicts until no two artifacts lie at one

@@ -32,10 +32,11 @@ func normalize(data []byte) []byte {
 // seven or more of one of <, =, > and |. Git's marker size can be configured
 // upwards, and no line of a lock needs to begin like that.
 func checkConflicts(data []byte) error {
+	whole := data
 	for line := 1; len(data) > 0; line++ {
 		if strings.IndexByte("<=>|", data[0]) >= 0 && len(data) >= 7 &&
 			bytes.Count(data[:7], data[:1]) == 7 {
-			return &ConflictError{Line: line}
+			return &ConflictError{Line: line, Names: conflictNames(whole)}
 		}
 		_, data, _ = bytes.Cut(data, []byte("\n"))
 	}
