@@ -201,10 +201,8 @@ func (r *run) writeBlock(ctx context.Context, block *lockfile.Stage) error {
 // writeLock writes the lock of the working tree and remembers that the artifacts
 // in placed lie where it says. Bytes that are there already are not written again.
 func (p *Project) writeLock(lock *lockfile.Lock, inPlace []item) error {
-	data := lock.Marshal()
-	// A lock that nobody can read would take all others down with it: two stages
-	// may have logged artifacts at one path.
-	if _, err := lockfile.Parse(data); err != nil {
+	data, err := p.marshal(lock)
+	if err != nil {
 		return &FileError{Path: p.LockPath(), Err: fmt.Errorf("not written, as it would be refused: %w", err)}
 	}
 	file := p.Workspace.Abs(p.LockPath())
@@ -232,4 +230,23 @@ func (p *Project) writeLock(lock *lockfile.Lock, inPlace []item) error {
 	}
 	s.Locks[p.LockPath()] = now
 	return p.writeState(s)
+}
+
+// marshal returns the text of a lock. One that nobody can read would take all
+// stages down with it: two of them may have logged artifacts at one path. In
+// the middle of a merge it comes with what is still in conflict, apart from the
+// stages that the lock has now.
+func (p *Project) marshal(lock *lockfile.Lock) ([]byte, error) {
+	if p.unmerged == nil {
+		data := lock.Marshal()
+		_, err := lockfile.Parse(data)
+		return data, err
+	}
+	for name := range lock.Stages {
+		if c := p.unmerged.Conflict(name); c != nil {
+			p.unmerged.Settle(c, lockfile.New())
+		}
+	}
+	p.unmerged.Settled = lock
+	return p.unmerged.Marshal(conflictLabels)
 }

@@ -119,6 +119,8 @@ type Project struct {
 	// forward slashes; "" is the top itself.
 	Rel        string
 	Experiment *pipeline.Experiment
+	// unmerged is the lock in the middle of a merge while Rerun settles it.
+	unmerged *lockfile.Unmerged
 }
 
 // Open opens the experiment of the nearest kept.toml in dir or above it.
@@ -213,9 +215,16 @@ func (p *Project) Lock() (*lockfile.Lock, error) {
 	return lock, err
 }
 
-// lockToWrite is Lock without the blocks that a merge spliced together, whose
-// stages it names: running them is what replaces the blocks.
-func (p *Project) lockToWrite() (lock *lockfile.Lock, spliced []string, err error) {
+// lockToWrite is Lock without the blocks that a merge spliced together or left
+// in conflict, whose stages it names: running them is what replaces the blocks.
+func (p *Project) lockToWrite() (lock *lockfile.Lock, unusable map[string]pipeline.Kind, err error) {
+	if p.unmerged != nil {
+		unusable = map[string]pipeline.Kind{}
+		for _, c := range p.unmerged.Conflicts {
+			unusable[c.Stage] = pipeline.KindConflict
+		}
+		return p.unmerged.Settled, unusable, nil
+	}
 	data, err := p.readOwn(p.LockPath(), lockfile.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lockfile.New(), nil, p.leftOut(p.LockPath())
@@ -223,11 +232,15 @@ func (p *Project) lockToWrite() (lock *lockfile.Lock, spliced []string, err erro
 	if err != nil {
 		return nil, nil, &FileError{Path: p.LockPath(), Err: reason(err)}
 	}
-	lock, spliced, err = lockfile.ParseUnspliced(data)
+	lock, spliced, err := lockfile.ParseUnspliced(data)
 	if err != nil {
 		return nil, nil, &FileError{Path: p.LockPath(), Err: err}
 	}
-	return lock, spliced, nil
+	unusable = map[string]pipeline.Kind{}
+	for _, name := range spliced {
+		unusable[name] = pipeline.KindSpliced
+	}
+	return lock, unusable, nil
 }
 
 // readLock reads and parses a lock of the working tree. The digest is of the

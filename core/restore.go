@@ -80,6 +80,11 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 		return nil, err
 	}
 	defer release()
+	return p.restoreHeld(ctx, paths)
+}
+
+// restoreHeld is Restore for who holds the worktree.
+func (p *Project) restoreHeld(ctx context.Context, paths []string) (*Restored, error) {
 	// Not before: whoever was waited for may have written the lock.
 	lock, digest, err := p.readLock(p.LockPath())
 	if err == nil && digest.IsZero() {

@@ -82,6 +82,11 @@ func (p *Project) Run(ctx context.Context, opts RunOptions) error {
 			return err
 		}
 	}
+	return p.bringUpToDate(ctx, stages, opts)
+}
+
+// bringUpToDate is Run for stages in the order in which they run.
+func (p *Project) bringUpToDate(ctx context.Context, stages []*pipeline.Stage, opts RunOptions) error {
 	ran := map[string]bool{}
 	for _, stage := range stages {
 		force := opts.Force && (len(opts.Stages) == 0 || slices.Contains(opts.Stages, stage.Name))
@@ -107,7 +112,7 @@ func stageNames(stages []*pipeline.Stage) []string {
 
 // runStage runs one stage if it has to be.
 func (p *Project) runStage(ctx context.Context, stage *pipeline.Stage, force bool, ran map[string]bool, opts RunOptions) (*StageResult, error) {
-	lock, spliced, err := p.lockToWrite()
+	lock, unusable, err := p.lockToWrite()
 	if err != nil {
 		return nil, err
 	}
@@ -116,8 +121,8 @@ func (p *Project) runStage(ctx context.Context, stage *pipeline.Stage, force boo
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(spliced, stage.Name) {
-		reasons = []pipeline.Reason{{Kind: pipeline.KindSpliced}}
+	if kind, ok := unusable[stage.Name]; ok {
+		reasons = []pipeline.Reason{{Kind: kind}}
 	}
 	if opts.DryRun {
 		// What an earlier stage would write is not there to be compared yet.

@@ -22,6 +22,9 @@ type Status struct {
 	Artifacts []ArtifactStatus
 	// Count is the number of all artifacts of the lock.
 	Count int
+	// Conflicts are the blocks that a merge left in two versions, by name. Nothing
+	// else is known then: what the stages are compared with is not decided.
+	Conflicts []string
 	// Fresh is set in a clone in which kept was never set up.
 	Fresh bool
 }
@@ -33,7 +36,7 @@ func (s *Status) Clean() bool {
 			return false
 		}
 	}
-	return len(s.Artifacts) == 0
+	return len(s.Artifacts)+len(s.Conflicts) == 0
 }
 
 // StageStatus says whether a stage has to run.
@@ -73,6 +76,9 @@ type ArtifactStatus struct {
 // platform and the requirement files, the rest is for Run to find out.
 func (p *Project) Status(ctx context.Context) (*Status, error) {
 	lock, err := p.Lock()
+	if conflicts, failed := p.conflicts(ctx, err); len(conflicts) > 0 && failed == nil {
+		return &Status{Rel: p.Rel, Conflicts: conflicts}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

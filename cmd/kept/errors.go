@@ -150,12 +150,22 @@ func hintLock(err error) string {
 	var spliced *lockfile.SplicedError
 	var newer *lockfile.VersionError
 	var file *core.FileError
+	var none *core.NoConflictError
+	var mixed *core.MixedError
+	var source *core.UnmergedSourceError
+	var still *core.NotRerunError
 	if errors.As(err, &file) && file.Rev != "" {
 		return ""
 	}
 	switch {
 	case errors.As(err, &conflict) && file != nil:
-		return "git checkout HEAD -- " + pathWord(typed(file.Path)) + " && kept run"
+		return "kept resolve"
+	case errors.As(err, &none) && len(none.Conflicts) > 0, errors.As(err, &still):
+		return "kept resolve"
+	case errors.As(err, &mixed):
+		return "kept resolve --rerun " + word(mixed.Name)
+	case errors.As(err, &source):
+		return "git diff -- " + pathWord(typed(source.Path))
 	case errors.As(err, &spliced):
 		return "kept run " + spliced.Stage
 	case errors.As(err, &newer):

@@ -85,7 +85,7 @@ func problemRemedy(p core.StagedProblem) string {
 	var spliced *lockfile.SplicedError
 	switch {
 	case errors.As(p.Err, &conflict):
-		return "git checkout HEAD -- " + pathWord(p.Lock) + " && kept run && git add -A"
+		return "kept resolve"
 	case p.Err != nil && !errors.As(p.Err, &spliced):
 		return ""
 	case p.Missing != nil && p.Stage != "":

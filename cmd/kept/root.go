@@ -71,7 +71,7 @@ func addCommands(root *cobra.Command, u *ui) {
 	root.Version = versionText()
 	root.SetVersionTemplate("kept {{.Version}}\n")
 	addGroup(root, "Record", newRun(u), newAdd(u), newLogParam(), newLogMetric(), newLogArtifact())
-	addGroup(root, "Restore", newRestore(u), newVerify(u))
+	addGroup(root, "Restore", newRestore(u), newVerify(u), newResolve(u))
 	addGroup(root, "Look", newStatus(u), newShow(u), newDiff(u), newGate(u))
 	addGroup(root, "Set up", newInit(u), newHooks(u), newVersion(u))
 	root.SetHelpCommandGroupID("Set up")

@@ -92,8 +92,7 @@ func runStages(cmd *cobra.Command, u *ui, f *runFlags, stages []string) error {
 		opts.Stages = stages
 		opts.Started = func(stage *pipeline.Stage, reasons []pipeline.Reason) {
 			meter.pause()
-			u.say("%s %s", u.paint(bold, clean(stage.Name)+":"), clean(reasonText(reasons)))
-			u.say("%s", u.paint(faint, "$ "+clean(stage.Command)))
+			u.sayStarted(stage, reasons)
 		}
 		changed := false
 		opts.Finished = func(r *core.StageResult) {
@@ -108,6 +107,11 @@ func runStages(cmd *cobra.Command, u *ui, f *runFlags, stages []string) error {
 		}
 		return err
 	})
+}
+
+func (u *ui) sayStarted(stage *pipeline.Stage, reasons []pipeline.Reason) {
+	u.say("%s %s", u.paint(bold, clean(stage.Name)+":"), clean(reasonText(reasons)))
+	u.say("%s", u.paint(faint, "$ "+clean(stage.Command)))
 }
 
 func reasonText(reasons []pipeline.Reason) string {

@@ -51,6 +51,14 @@ changes nothing.`,
 
 func (u *ui) printStatus(st *core.Status) {
 	var rows [][]string
+	if len(st.Conflicts) > 0 {
+		for _, name := range st.Conflicts {
+			rows = append(rows, []string{clean(name), u.paint(red, "in conflict:") + " the merge has two versions of it"})
+		}
+		u.printf("%s", table(rows, ""))
+		u.say("%s kept resolve", u.paint(yellow, "hint:"))
+		return
+	}
 	stale := false
 	for _, s := range st.Stages {
 		text := u.paint(green, "up to date")
@@ -100,10 +108,13 @@ func (u *ui) printArtifacts(st *core.Status) bool {
 }
 
 type statusJSON struct {
-	Experiment string           `json:"experiment"`
-	Clean      bool             `json:"clean"`
-	Stages     []stageJSON      `json:"stages"`
-	Artifacts  []artifactStatus `json:"artifacts"`
+	Experiment string `json:"experiment"`
+	Clean      bool   `json:"clean"`
+	// Conflicts are the blocks that a merge left in two versions; stages and
+	// artifacts are empty then.
+	Conflicts []string         `json:"conflicts"`
+	Stages    []stageJSON      `json:"stages"`
+	Artifacts []artifactStatus `json:"artifacts"`
 }
 
 type stageJSON struct {
@@ -121,7 +132,7 @@ type artifactStatus struct {
 }
 
 func statusShape(st *core.Status) statusJSON {
-	shape := statusJSON{Experiment: st.Rel, Clean: st.Clean(), Stages: []stageJSON{}, Artifacts: []artifactStatus{}}
+	shape := statusJSON{Experiment: st.Rel, Clean: st.Clean(), Conflicts: append([]string{}, st.Conflicts...), Stages: []stageJSON{}, Artifacts: []artifactStatus{}}
 	for _, s := range st.Stages {
 		stage := stageJSON{Name: s.Name, Stale: len(s.Reasons) > 0, Reasons: []string{}, Missing: append([]string{}, s.Missing...)}
 		for _, r := range s.Reasons {

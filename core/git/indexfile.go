@@ -27,6 +27,24 @@ const (
 // A hook asks with every change of the index, and a process costs a hook half of
 // what it may take.
 func (r *Repo) filesInIndex(name string) (paths []string, ok bool) {
+	data, ok := r.readIndex()
+	if !ok {
+		return nil, false
+	}
+	return parseIndex(data, name, false)
+}
+
+// unmergedInIndex is filesInIndex for those in conflict.
+func (r *Repo) unmergedInIndex(name string) (paths []string, ok bool) {
+	data, ok := r.readIndex()
+	if !ok {
+		return nil, false
+	}
+	return parseIndex(data, name, true)
+}
+
+// readIndex returns the index file where parseIndex may understand it.
+func (r *Repo) readIndex() (data []byte, ok bool) {
 	file := filepath.Join(r.GitDir, "index")
 	if info, err := os.Stat(file); err != nil || info.Size() > maxIndex {
 		return nil, false
@@ -35,13 +53,13 @@ func (r *Repo) filesInIndex(name string) (paths []string, ok bool) {
 		return nil, false
 	}
 	data, err := os.ReadFile(file)
-	if err != nil {
-		return nil, false
-	}
-	return parseIndex(data, name)
+	return data, err == nil
 }
 
-func parseIndex(data []byte, name string) (paths []string, ok bool) {
+// parseIndex returns the paths whose last component, or whole, is name; with
+// unmerged only those in conflict.
+func parseIndex(data []byte, name string, unmerged bool) (paths []string, ok bool) {
+	const stageBits = 0x3000
 	if len(data) < indexHeader+20 || string(data[:4]) != "DIRC" {
 		return nil, false
 	}
@@ -56,7 +74,8 @@ func parseIndex(data []byte, name string) (paths []string, ok bool) {
 		if size == 0 {
 			return nil, false
 		}
-		if path == name || strings.HasSuffix(path, "/"+name) {
+		inConflict := binary.BigEndian.Uint16(rest[60:])&stageBits != 0
+		if (path == name || strings.HasSuffix(path, "/"+name)) && (inConflict || !unmerged) {
 			paths = append(paths, path)
 		}
 		rest = rest[size:]

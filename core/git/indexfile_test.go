@@ -86,7 +86,7 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte("DIRC\x00\x00\x00\x02\x00\x00\x00\x00" + strings.Repeat("\x00", 20)))
 	f.Add([]byte("DIRC\x00\x00\x00\x03\x00\x00\x00\x01" + strings.Repeat("\x00", 62) + "kept.lock\x00" + strings.Repeat("\x00", 40)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		paths, ok := parseIndex(data, "kept.lock")
+		paths, ok := parseIndex(data, "kept.lock", false)
 		for _, p := range paths {
 			if ok && p != "kept.lock" && !strings.HasSuffix(p, "/kept.lock") {
 				t.Errorf("parseIndex returns %q", p)

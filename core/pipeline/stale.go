@@ -46,6 +46,7 @@ const (
 	KindUpstream Kind = "upstream" // a stage upstream would run first
 	KindForced   Kind = "forced"   // somebody asked for it
 	KindSpliced  Kind = "spliced"  // nobody measured the block: a merge or a hand made it
+	KindConflict Kind = "conflict" // a merge left two blocks
 )
 
 // Reason is one reason to run a stage.
@@ -66,6 +67,8 @@ func (r Reason) String() string {
 		return "never ran"
 	case KindSpliced:
 		return "its block in the lock is no run's"
+	case KindConflict:
+		return "in conflict"
 	case KindUpstream:
 		return "after " + r.Name
 	case KindForced:
