@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -345,7 +346,7 @@ func (m *Merge) restoreSettled(ctx context.Context, u *lockfile.Unmerged) (*Rest
 // stages run with what is upstream of them and stale. A block takes the place of
 // the conflict when its run ended well; until then the lock is as it was.
 func (m *Merge) Rerun(ctx context.Context, names []string, opts RunOptions) (*Settled, error) {
-	release, err := m.hold(ctx, "run "+strings.Join(names, ", "))
+	release, err := m.hold(ctx, "run "+cmp.Or(strings.Join(names, ", "), "what is in conflict"))
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,9 @@ type MergeOptions struct {
 // sides changed differently stand in it between conflict markers, and conflicts
 // is their number.
 //
-// Two blocks, one from each side, that put artifacts at the same place are a
-// conflict of the block from theirs.
+// Blocks of both sides that put artifacts at the same place are in conflict with
+// each other: each is one side of a conflict whose other side has nothing there.
+// So the lock is whole with all of ours, and with all of theirs.
 //
 // The ancestor may hold conflicts itself: where branches were merged crosswise,
 // Git merges their several ancestors into one first. A block that is in conflict
@@ -214,35 +215,45 @@ func (s side) at(key string) version {
 }
 
 // markClashes turns blocks into conflicts until no two artifacts lie at one
-// place. Either side is free of clashes, so that one of two clashing blocks
-// comes from theirs alone: that one is marked.
+// place, whichever side all conflicts are settled with. Either side is free of
+// clashes, so that one of two clashing blocks comes from the other side alone:
+// that one is marked.
 func markClashes(pieces []*piece) {
-	for marked := true; marked; {
-		marked = false
-		var places []place
-		owners := map[string]*piece{}
-		for _, p := range pieces {
-			if !p.conflict {
-				places = append(places, p.taken().places...)
-				owners[formatPath(p.path...)] = p
-			}
+	ours := func(p *piece) version { return p.ours }
+	theirs := func(p *piece) version { return p.theirs }
+	for markAmong(pieces, ours) || markAmong(pieces, theirs) {
+	}
+}
+
+// markAmong marks clashes of a merge whose conflicts are settled with one side,
+// and reports whether there were any.
+func markAmong(pieces []*piece, side func(*piece) version) bool {
+	var places []place
+	owners := map[string]*piece{}
+	for _, p := range pieces {
+		v := p.taken()
+		if p.conflict {
+			v = side(p)
 		}
-		sortPlaces(places)
-		var last place
-		for _, next := range places {
-			a, b := owners[formatPath(last.key...)], owners[formatPath(next.key...)]
-			if a == nil || a.conflict || !clash(last, next) {
-				last = next
-				continue
-			}
-			if b.taken().text != b.ours.text {
-				b.conflict = true
-			} else {
-				a.conflict, last = true, next
-			}
-			marked = true
+		places = append(places, v.places...)
+		owners[formatPath(p.path...)] = p
+	}
+	sortPlaces(places)
+	marked := map[*piece]bool{}
+	var last place
+	for _, next := range places {
+		a, b := owners[formatPath(last.key...)], owners[formatPath(next.key...)]
+		if a == nil || marked[a] || !clash(last, next) {
+			last = next
+			continue
+		}
+		if !b.conflict && b.taken().text != side(b).text {
+			b.conflict, marked[b] = true, true
+		} else {
+			a.conflict, marked[a], last = true, true, next
 		}
 	}
+	return len(marked) > 0
 }
 
 // separated returns a unit's text with the blank line that stands before a block.

@@ -304,15 +304,15 @@ func TestMerge(t *testing.T) {
 		},
 		{
 			name: "two artifacts at one place", base: lock("a0=1"), ours: lock("a0=1", "a1=m"), theirs: lock("a0=1", "a2=m/x"),
-			conflicts: 1, keepOurs: lock("a0=1", "a1=m"),
+			conflicts: 2, keepOurs: lock("a0=1", "a1=m"), keepTheirs: lock("a0=1", "a2=m/x"),
 		},
 		{
 			name: "several artifacts in one place", base: lock(), ours: lock("a5=m/x", "a6=m/y", "a7=n"), theirs: lock("a1=m", "a2=n/a", "a3=n/b", "a4=o"),
-			conflicts: 3, keepOurs: lock("a5=m/x", "a6=m/y", "a7=n", "a4=o"),
+			conflicts: 6, keepOurs: lock("a5=m/x", "a6=m/y", "a7=n", "a4=o"), keepTheirs: lock("a1=m", "a2=n/a", "a3=n/b", "a4=o"),
 		},
 		{
 			name: "artifact moves to a place that the other side takes", base: lock("a1=1"), ours: lock("a1=1", "a2=m"), theirs: lock("a1=M"),
-			conflicts: 1, keepOurs: lock("a1=1", "a2=m"),
+			conflicts: 2, keepOurs: lock("a1=1", "a2=m"), keepTheirs: lock("a1=M"),
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -336,7 +336,7 @@ func TestMerge(t *testing.T) {
 				if got := resolve(t, merged, opts, '<'); !bytes.Equal(got, test.keepOurs) {
 					t.Errorf("kept our side of\n%s\nand got\n%s\nwant\n%s", merged, got, test.keepOurs)
 				}
-				if got := resolve(t, merged, opts, '='); test.keepTheirs != nil && !bytes.Equal(got, test.keepTheirs) {
+				if got := resolve(t, merged, opts, '='); !bytes.Equal(got, test.keepTheirs) {
 					t.Errorf("kept their side of\n%s\nand got\n%s\nwant\n%s", merged, got, test.keepTheirs)
 				}
 			}

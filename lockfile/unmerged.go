@@ -81,30 +81,69 @@ func ParseUnmerged(file []byte, versions *Versions) (*Unmerged, error) {
 	if err != nil {
 		return nil, err
 	}
+	clashing := map[string]bool{}
+	for _, p := range sides {
+		clashing[formatPath(p.path...)] = !p.conflict
+	}
 	markClashes(sides)
-	untouched := isOneOf(file, versions)
+	for _, p := range sides {
+		key := formatPath(p.path...)
+		clashing[key] = clashing[key] && p.conflict
+	}
+	f := &unmergedFile{ours: fileOurs, theirs: fileTheirs, untouched: notMerged(file, versions, sides)}
+	u := f.compare(sides)
+	for _, is := range clashing {
+		if !is {
+			continue
+		}
+		// Git does not mark artifacts at one place. What the driver or a part of a
+		// resolution wrote, though, is as somebody wants it.
+		if own, err := u.Marshal(MergeOptions{Ours: "ours", Theirs: "theirs"}); err != nil || !bytes.Equal(own, normalize(file)) {
+			f.clashing = clashing
+			u = f.compare(sides)
+		}
+		break
+	}
+	return u, u.check()
+}
+
+// unmergedFile is what the working tree has in the middle of a merge.
+type unmergedFile struct {
+	ours, theirs side
+	// untouched says that the file says nothing, see notMerged.
+	untouched bool
+	// clashing are blocks that are in conflict though the file has no markers there.
+	clashing map[string]bool
+}
+
+// compare tells what is settled from what is not.
+func (f *unmergedFile) compare(sides []*piece) *Unmerged {
 	u := &Unmerged{Settled: New()}
 	known := map[string]bool{}
 	for _, p := range sides {
+		one := *p
 		key := formatPath(p.path...)
 		known[key] = true
-		ours, theirs := fileOurs.at(key), fileTheirs.at(key)
+		ours, theirs := f.ours.at(key), f.theirs.at(key)
 		v := p.taken()
-		if !untouched && ours.text == theirs.text && ours.lock != nil {
-			v, p.conflict = ours, false
-		} else if v.lock == nil {
-			p.conflict = true
+		switch {
+		case f.untouched || f.clashing[key] && ours.text == v.text && theirs.text == v.text:
+		case ours.text == theirs.text && ours.lock != nil:
+			v, one.conflict = ours, false
 		}
-		u.add(p, v)
+		if v.lock == nil {
+			one.conflict = true
+		}
+		u.add(&one, v)
 	}
 	// What no side has is new: somebody ran a stage meanwhile.
-	for _, p := range alignUnits(fileOurs, fileOurs, fileTheirs) {
+	for _, p := range alignUnits(f.ours, f.ours, f.theirs) {
 		if !known[formatPath(p.path...)] {
 			p.conflict = p.ours.text != p.theirs.text || p.ours.lock == nil
 			u.add(p, p.ours)
 		}
 	}
-	return u.sorted(), u.check()
+	return u.sorted()
 }
 
 // readVersions pairs the units of what is merged. A lock that one side removed
@@ -134,11 +173,20 @@ func readVersions(v *Versions) ([]*piece, error) {
 	return slices.DeleteFunc(pieces, func(p *piece) bool { return p.path[0] == "version" }), nil
 }
 
-// isOneOf reports whether a file is one side as a whole although both changed
-// it, which is how Git leaves what it can't merge.
-func isOneOf(file []byte, v *Versions) bool {
+// notMerged reports whether a file is one side as a whole, which is how Git
+// leaves what it can't merge: ours where a driver fails, and the one that is
+// left where the other was deleted. Theirs is somebody's decision, as long as
+// nothing is lost by it that ours alone changed.
+func notMerged(file []byte, v *Versions, pieces []*piece) bool {
 	file = normalize(file)
-	return len(file) == 0 || v.Ours != nil && bytes.Equal(file, normalize(v.Ours)) || v.Theirs != nil && bytes.Equal(file, normalize(v.Theirs))
+	is := func(side []byte) bool { return side != nil && bytes.Equal(file, normalize(side)) }
+	switch {
+	case len(file) == 0, v.Ours == nil, v.Theirs == nil, is(v.Ours):
+		return len(file) == 0 || is(v.Ours) || is(v.Theirs)
+	case !is(v.Theirs):
+		return false
+	}
+	return slices.ContainsFunc(pieces, func(p *piece) bool { return !p.conflict && p.taken().text != p.theirs.text })
 }
 
 // add takes a unit in: as a conflict, or with the version that is settled.

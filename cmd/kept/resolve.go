@@ -86,7 +86,7 @@ func (u *ui) rerunConflicts(cmd *cobra.Command, m *core.Merge, names []string) e
 	opts.Started = func(stage *pipeline.Stage, reasons []pipeline.Reason) { u.sayStarted(stage, reasons) }
 	opts.Finished = func(r *core.StageResult) { u.sayResult(m.Repository, r, false) }
 	s, err := m.Rerun(cmd.Context(), names, opts)
-	return u.reportSettled(m, s, "a new run", err)
+	return u.reportSettled(m, s, "", err) // The run has said it.
 }
 
 // reportSettled says what was settled and what comes next.
@@ -95,7 +95,9 @@ func (u *ui) reportSettled(m *core.Merge, s *core.Settled, how string, err error
 		return err
 	}
 	for _, name := range s.Names {
-		u.say("%s %s", u.paint(bold, clean(name)+":"), how)
+		if how != "" {
+			u.say("%s %s", u.paint(bold, clean(name)+":"), how)
+		}
 	}
 	if s.Restored != nil && len(s.Restored.Placed)+len(s.Restored.Removed)+len(s.Restored.Missing)+len(s.Restored.Left) > 0 {
 		u.sayRestored(m.Repository, s.Restored, false)
@@ -164,15 +166,18 @@ func (u *ui) listConflicts(cmd *cobra.Command, m *core.Merge, asJSON bool) error
 		u.printf("\n")
 		u.printConflict(c)
 	}
-	name := ""
-	if len(look.Conflicts) == 1 {
-		name = word(look.Conflicts[0].Name()) + " "
+	name := clean(word(look.Conflicts[0].Name())) + " "
+	if len(look.Conflicts) > 1 {
+		name = ""
 	}
 	u.say("\n%s", strings.TrimSuffix(table([][]string{
-		{"kept resolve " + clean(name) + "--ours", "take our block and its artifacts"},
-		{"kept resolve " + clean(name) + "--theirs", "take their block and its artifacts"},
-		{"kept resolve " + clean(name) + "--rerun", "run it with the code, inputs and params as they are now"},
+		{"kept resolve " + name + "--ours", "take our block and its artifacts"},
+		{"kept resolve " + name + "--theirs", "take their block and its artifacts"},
+		{"kept resolve " + name + "--rerun", "run it with the code, inputs and params as they are now"},
 	}, "  "), "\n"))
+	if len(look.Conflicts) > 1 {
+		u.say("  with a name, for that one alone: kept resolve %s --ours", clean(word(look.Conflicts[0].Name())))
+	}
 	return nil
 }
 
