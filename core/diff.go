@@ -68,11 +68,16 @@ func (p *Project) Diff(ctx context.Context, from, to string) (*Comparison, error
 	if err != nil {
 		return nil, err
 	}
+	p.fill(ctx, c)
+	return c, nil
+}
+
+// fill finds the changes between the sides of a comparison.
+func (p *Project) fill(ctx context.Context, c *Comparison) {
 	for _, change := range lockfile.Diff(c.Old.Lock, c.New.Lock) {
 		c.Changes = append(c.Changes, p.explain(ctx, c, change))
 	}
 	c.Changes = pairRenames(c.Changes)
-	return c, nil
 }
 
 func (p *Project) sideAt(ctx context.Context, rev string) (Side, error) {

@@ -53,8 +53,8 @@ type Look struct {
 // Conflict is a block of which two versions are left.
 type Conflict struct {
 	*lockfile.Conflict
-	// Changes lead from ours to theirs; none where a side is no run's.
-	Changes []Change
+	// Comparison leads from ours to theirs; it is nil where a side is no run's.
+	Comparison *Comparison
 }
 
 // Settled is what Take and Rerun did.
@@ -204,9 +204,8 @@ func (m *Merge) Look(ctx context.Context) (*Look, error) {
 	for _, c := range u.Conflicts {
 		conflict := Conflict{Conflict: c}
 		if c.Ours != nil && c.Theirs != nil {
-			for _, change := range lockfile.Diff(c.Ours, c.Theirs) {
-				conflict.Changes = append(conflict.Changes, m.explain(ctx, change))
-			}
+			conflict.Comparison = &Comparison{Old: Side{Rev: Ours.String(), Lock: c.Ours}, New: Side{Rev: Theirs.String(), Lock: c.Theirs}}
+			m.fill(ctx, conflict.Comparison)
 		}
 		look.Conflicts = append(look.Conflicts, conflict)
 	}

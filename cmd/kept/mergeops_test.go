@@ -544,7 +544,7 @@ func TestMergeDeletedLock(t *testing.T) {
 				e := s.in("exp")
 				wants(t, e.run("kept", "status"), "left", "right", "sum", "in conflict")
 				has := map[string]string{"left": "ours", "gone": "theirs"}[from]
-				wants(t, e.run("kept", "resolve"), "left: only "+has+" has it")
+				wants(t, e.run("kept", "resolve"), "left  only "+has+" has it")
 				e.run("kept", "resolve", side)
 				s.run("git", "commit", "-q", "--no-edit")
 				if side == "--"+has {

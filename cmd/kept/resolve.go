@@ -8,8 +8,10 @@ import (
 
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/lockfile"
+	"github.com/kept-dev/kept/report"
 )
 
 func newResolve(u *ui) *cobra.Command {
@@ -84,7 +86,7 @@ func (u *ui) takeSide(cmd *cobra.Command, m *core.Merge, names []string, side co
 func (u *ui) rerunConflicts(cmd *cobra.Command, m *core.Merge, names []string) error {
 	opts := (&runFlags{}).options(u)
 	opts.Started = func(stage *pipeline.Stage, reasons []pipeline.Reason) { u.sayStarted(stage, reasons) }
-	opts.Finished = func(r *core.StageResult) { u.sayResult(m.Repository, r, false) }
+	opts.Finished = func(r *core.StageResult) { u.sayResult(m.Project, r, false) }
 	s, err := m.Rerun(cmd.Context(), names, opts)
 	return u.reportSettled(m, s, "", err) // The run has said it.
 }
@@ -160,11 +162,12 @@ func (u *ui) listConflicts(cmd *cobra.Command, m *core.Merge, asJSON bool) error
 		}
 		return nil
 	}
+	rules := conflictRules(m)
 	ours, theirs := sideNames(look)
 	u.printf("%s", table([][]string{{"ours", ours}, {"theirs", theirs}}, ""))
 	for _, c := range look.Conflicts {
 		u.printf("\n")
-		u.printConflict(c)
+		u.printConflict(c, m.Rel, rules)
 	}
 	name := clean(word(look.Conflicts[0].Name())) + " "
 	if len(look.Conflicts) > 1 {
@@ -182,27 +185,34 @@ func (u *ui) listConflicts(cmd *cobra.Command, m *core.Merge, asJSON bool) error
 }
 
 // printConflict shows a block as a change from ours to theirs.
-func (u *ui) printConflict(c core.Conflict) {
-	name := clean(c.Name())
+func (u *ui) printConflict(c core.Conflict, experiment string, rules metrics.Rules) {
+	title := u.paint(bold, clean(c.Name()))
 	switch {
-	case c.Ours == nil || c.Theirs == nil:
-		u.printf("%s\n  lines of both sides are mixed\n", u.paint(bold, name))
-	case len(c.Changes) == 0:
-		u.printf("%s\n  the same on both sides, in conflict with another block\n", u.paint(bold, name))
+	case c.Comparison == nil:
+		u.printf("%s\n  lines of both sides are mixed\n", title)
 	case empty(c.Ours):
-		u.printf("%s: only theirs has it\n", u.paint(bold, name))
+		u.printf("%s  only theirs has it\n", title)
 	case empty(c.Theirs):
-		u.printf("%s: only ours has it\n", u.paint(bold, name))
-	case c.Stage == "":
-		u.printf("%s\n", u.paint(bold, name))
-		var rows [][]string
-		for _, change := range c.Changes {
-			rows = append(rows, changeRows(change)...)
-		}
-		u.printf("%s", table(rows, "  "))
+		u.printf("%s  only ours has it\n", title)
 	default:
-		u.printStage(c.Stage, c.Changes)
+		for _, stage := range report.New(experiment, c.Comparison, rules).Stages {
+			stage.Name = c.Name()
+			u.printStage(stage)
+		}
 	}
+}
+
+// conflictRules are the rules that say which way a metric gets better; a
+// kept.toml that is in conflict itself has none to say.
+func conflictRules(m *core.Merge) metrics.Rules {
+	if m.Experiment == nil {
+		return nil
+	}
+	rules, err := m.Rules()
+	if err != nil {
+		return nil
+	}
+	return rules
 }
 
 // sideNames says what the two sides are, in the words of the operation.
@@ -252,8 +262,11 @@ type conflictJSON struct {
 func lookShape(m *core.Merge, look *core.Look) lookJSON {
 	shape := lookJSON{Version: 1, Experiment: m.Rel, Operation: string(look.Operation), Ours: look.Head.ID, Theirs: look.Other.ID, Conflicts: []conflictJSON{}}
 	for _, c := range look.Conflicts {
-		changes := comparisonShape(m.Rel, &core.Comparison{Changes: c.Changes}).Changes
-		shape.Conflicts = append(shape.Conflicts, conflictJSON{c.Name(), c.Stage, c.Data, c.Ours == nil || c.Theirs == nil, changes})
+		changes := []changeJSON{}
+		if c.Comparison != nil {
+			changes = comparisonShape(m.Rel, c.Comparison).Changes
+		}
+		shape.Conflicts = append(shape.Conflicts, conflictJSON{c.Name(), c.Stage, c.Data, c.Comparison == nil, changes})
 	}
 	return shape
 }
