@@ -86,12 +86,15 @@ type verdictJSON struct {
 }
 
 type findingJSON struct {
+	Metric     string          `json:"metric"`
 	Stage      string          `json:"stage,omitempty"`
-	Key        string          `json:"key"`
+	Key        string          `json:"key,omitempty"`
 	Status     metrics.Status  `json:"status"`
 	Reason     string          `json:"reason,omitempty"`
 	Base       any             `json:"base"`
 	Head       any             `json:"head"`
+	Better     string          `json:"better,omitempty"`
+	Delta      *deltaJSON      `json:"delta,omitempty"`
 	Rule       ruleJSON        `json:"rule"`
 	Noise      *noiseJSON      `json:"noise,omitempty"`
 	Acceptance *acceptanceJSON `json:"acceptance,omitempty"`
@@ -147,9 +150,10 @@ type sectionJSON struct {
 
 type rowJSON struct {
 	Name   string     `json:"name,omitempty"`
+	From   string     `json:"from,omitempty"`
 	Fate   string     `json:"fate"`
-	Old    string     `json:"old,omitempty"`
-	New    string     `json:"new,omitempty"`
+	Old    any        `json:"old"`
+	New    any        `json:"new"`
 	Better string     `json:"better,omitempty"`
 	Delta  *deltaJSON `json:"delta,omitempty"`
 	Rows   []rowJSON  `json:"rows,omitempty"`
@@ -227,8 +231,14 @@ func verdictShape(v *metrics.Verdict) *verdictJSON {
 	}
 	shape := &verdictJSON{Status: v.Status, Findings: []findingJSON{}, Unused: []acceptanceJSON{}}
 	for _, f := range v.Findings {
-		finding := findingJSON{Stage: f.Stage, Key: f.Key, Status: f.Status, Reason: f.Reason,
-			Base: numberJSON(f.Base), Head: numberJSON(f.Head), Rule: ruleShape(f.Rule)}
+		finding := findingJSON{Metric: f.Metric(), Status: f.Status, Reason: f.Reason, Base: numberJSON(f.Base), Head: numberJSON(f.Head),
+			Better: directionText(f.Direction()), Rule: ruleShape(f.Rule)}
+		if f.Stage != "" {
+			finding.Stage, finding.Key = f.Stage, f.Key
+		}
+		if d, ok := f.Delta(); ok {
+			finding.Delta = deltaShape(d)
+		}
 		if n := f.Noise; n != nil {
 			finding.Noise = &noiseJSON{n.BaseRuns, n.HeadRuns, numberJSON(n.BaseMean), numberJSON(n.HeadMean),
 				numberJSON(n.BaseSD), numberJSON(n.HeadSD), numberJSON(n.P), n.Within}
@@ -272,9 +282,13 @@ func acceptanceShape(a metrics.Acceptance) acceptanceJSON {
 func rowShapes(rows []Row) []rowJSON {
 	shapes := make([]rowJSON, 0, len(rows))
 	for _, r := range rows {
-		shape := rowJSON{Name: r.Name, Fate: fateWords[r.Fate], Old: r.Old, New: r.New, Better: directionText(r.Better)}
+		shape := rowJSON{Name: r.Name, Fate: fateWords[r.Fate], Better: directionText(r.Better)}
+		if r.Fate == Renamed {
+			shape.From, r.Old = r.Old, ""
+		}
+		shape.Old, shape.New = entryJSON(r.OldEntry, r.Old), entryJSON(r.NewEntry, r.New)
 		if d := r.Delta; d != nil {
-			shape.Delta = &deltaJSON{numberJSON(d.Absolute), numberJSON(d.Relative), directionText(d.Better), d.Verdict()}
+			shape.Delta = deltaShape(*d)
 		}
 		if len(r.Rows) > 0 {
 			shape.Rows = rowShapes(r.Rows)
@@ -282,6 +296,22 @@ func rowShapes(rows []Row) []rowJSON {
 		shapes = append(shapes, shape)
 	}
 	return shapes
+}
+
+func deltaShape(d metrics.Delta) *deltaJSON {
+	j := &deltaJSON{Absolute: numberJSON(d.Absolute), Better: directionText(d.Better), Verdict: d.Verdict()}
+	if !math.IsNaN(d.Relative) {
+		j.Relative = numberJSON(d.Relative)
+	}
+	return j
+}
+
+// entryJSON is a side of a row: the entry, else its text, else null.
+func entryJSON(entry any, text string) any {
+	if entry == nil && text != "" {
+		return text
+	}
+	return Side(entry)
 }
 
 func patchShapes(patches []Patch) []patchJSON {

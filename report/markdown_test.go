@@ -86,7 +86,7 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("details %q has not one table or block", titles[len(titles)-1])
 		}
 	}
-	wantTitles := []string{"3 unchanged metrics", "3 parameters changed", "1 command changed", "3 artifacts changed", "1 input changed", "1 code file changed",
+	wantTitles := []string{"3 unchanged metrics", "4 parameters changed", "1 command changed", "3 artifacts changed", "1 input changed", "1 code file changed",
 		"2 environment entries changed", "2 files of code, line by line", "1 curve", "Reproduce"}
 	if !slices.Equal(titles, wantTitles) {
 		t.Errorf("details %q, want %q", titles, wantTitles)

@@ -2,6 +2,8 @@ package report
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
@@ -23,6 +25,12 @@ func New(rel string, c *core.Comparison, rules metrics.Rules) *Review {
 		}
 		r.Stages = append(r.Stages, newStage(c.Changes[i:n], rules))
 		i = n
+	}
+	for _, stage := range slices.Sorted(maps.Keys(c.New.Lock.Stages)) {
+		values := c.New.Lock.Stages[stage].Metrics
+		for _, key := range slices.Sorted(maps.Keys(values)) {
+			r.Metrics = append(r.Metrics, MetricValue{stage, key, values[key], rules.Direction(metrics.Name(stage, key))})
+		}
 	}
 	return r
 }
@@ -80,7 +88,7 @@ func fate(c core.Change) Fate {
 
 // NewRow puts one change into words.
 func NewRow(c core.Change, rules metrics.Rules) Row {
-	row := Row{Name: c.Name, Fate: fate(c), Old: Text(c.Old), New: Text(c.New)}
+	row := Row{Name: c.Name, Fate: fate(c), Old: Text(c.Old), New: Text(c.New), OldEntry: c.Old, NewEntry: c.New}
 	switch {
 	case row.Fate == Renamed:
 		row.Old = c.From
@@ -106,10 +114,10 @@ func NewRow(c core.Change, rules metrics.Rules) Row {
 func fileRow(f core.FileChange) Row {
 	row := Row{Name: f.Path, Fate: sidesFate(f.Old != nil, f.New != nil)}
 	if f.Old != nil {
-		row.Old = Size(f.Old.Size)
+		row.Old, row.OldEntry = Size(f.Old.Size), f.Old
 	}
 	if f.New != nil {
-		row.New = Size(f.New.Size)
+		row.New, row.NewEntry = Size(f.New.Size), f.New
 	}
 	if f.From != "" {
 		row.Fate, row.Old = Renamed, f.From

@@ -81,6 +81,10 @@ type Row struct {
 	// value, "9b1e3a77 (47.1 KiB)", "2.1.0". For what was Renamed, Old is the name
 	// or path that it had.
 	Old, New string
+	// OldEntry and NewEntry are the sides for programs: a *lockfile.Artifact, a
+	// *lockfile.Input, a *cas.Entry, a cas.Digest or a lockfile.Value. A side that
+	// is missing, or has no more to say than its text, is nil.
+	OldEntry, NewEntry any
 	// Better is the direction in which a metric gets better, Unknown for anything else.
 	Better metrics.Direction
 	// Delta is how a metric changed; nil where a side is missing or not finite, and

@@ -44,7 +44,8 @@ func worked() *Review {
 		BaseNote:   "merge base with origin/main",
 		Verdict:    verdict,
 		Stages: []Stage{
-			{Name: "", Sections: []Section{{Kind: lockfile.KindArtifact, Title: "artifacts", Rows: []Row{{Name: "stopwords", Fate: Added, New: "19ab00fe (3.1 KiB)"}}}}},
+			{Name: "", Sections: []Section{{Kind: lockfile.KindArtifact, Title: "artifacts", Rows: []Row{{Name: "stopwords", Fate: Added, New: "19ab00fe (3.1 KiB)",
+				NewEntry: &lockfile.Artifact{Path: "data/stopwords.txt", Hash: result, Size: 3174}}}}}},
 			{Name: "evaluate", Fate: Added, Sections: []Section{
 				{Kind: lockfile.KindCommand, Title: "command", Rows: []Row{{Fate: Added, New: "python evaluate.py | tee log.txt"}}},
 				{Kind: lockfile.KindMetric, Title: "metrics", Rows: []Row{
@@ -55,9 +56,10 @@ func worked() *Review {
 			}},
 			{Name: "train", Sections: []Section{
 				{Kind: lockfile.KindParam, Title: "params", Rows: []Row{
-					{Name: "tfidf.ngram_max", Old: "1", New: "2"},
+					{Name: "tfidf.ngram_max", Old: "1", New: "2", OldEntry: int64(1), NewEntry: int64(2)},
 					{Name: "model.C", Old: "1.0", New: "0.8"},
-					{Name: "model.solver", Fate: Added, New: `"lbfgs"`},
+					{Name: "model.solver", Fate: Added, New: "lbfgs", NewEntry: "lbfgs"},
+					{Name: "model.layers", Fate: Added, New: `["a", "b"]`, NewEntry: []lockfile.Value{"a", "b"}},
 				}},
 				{Kind: lockfile.KindMetric, Title: "metrics", Rows: []Row{
 					{Name: "accuracy", Old: "0.8242", New: "0.8391", Delta: change(0.8242, 0.8391, metrics.Higher)},
