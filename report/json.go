@@ -206,6 +206,10 @@ type pointJSON struct {
 	Value any   `json:"value"`
 }
 
+// Stages returns what JSON has under "stages" for a review, for other JSON that
+// shows a comparison.
+func Stages(r *Review) any { return reviewShape(r).Stages }
+
 func reviewShape(r *Review) reviewJSON {
 	shape := reviewJSON{Experiment: r.Experiment, Old: revisionJSON(r.Old), New: revisionJSON(r.New), BaseNote: r.BaseNote,
 		Verdict: verdictShape(r.Verdict), Stages: []stageJSON{}, Patches: patchShapes(r.Patches), Metrics: []metricJSON{}, Curves: []curveJSON{}}

@@ -6,14 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
-	"github.com/kept-dev/kept/lockfile"
 	"github.com/kept-dev/kept/report"
 )
 
 type diffFlags struct {
 	all, code, json bool
+	plot            string
+	reports         []string
 }
 
 func newDiff(u *ui) *cobra.Command {
@@ -26,21 +26,29 @@ code and environment. Without B it compares with the working tree, without A
 with HEAD. A...B compares B with where it branched off A, as in git.`,
 		Example: `  kept diff
   kept diff main...
-  kept diff HEAD~1 HEAD --code`,
+  kept diff HEAD~1 HEAD --code
+  kept diff v1.0 --report html=review.html
+  kept diff HEAD~1 --plot loss.svg`,
 		Args: args(cobra.MaximumNArgs(2)),
 		RunE: func(cmd *cobra.Command, a []string) error { return runDiff(cmd, u, &f, a) },
 	}
 	cmd.Flags().BoolVar(&f.code, "code", false, "show the lines of code that changed")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&f.all, "all", false, "every kept.toml of the repository")
-	cmd.MarkFlagsMutuallyExclusive("json", "code")
+	cmd.Flags().StringVar(&f.plot, "plot", "", "draw the metrics by step into `FILE`, .svg or .png")
+	reportFlag(cmd, &f.reports, documents)
+	cmd.MarkFlagsMutuallyExclusive("json", "plot", "report")
+	cmd.MarkFlagsMutuallyExclusive("all", "plot")
 	return addExits(cmd, "2 wrong usage or unknown revision")
 }
 
 func runDiff(cmd *cobra.Command, u *ui, f *diffFlags, a []string) error {
-	var reviews []*report.Review
-	var shapes []comparisonJSON
-	err := eachProject(cmd.Context(), f.all, func(p *core.Project) error {
+	outputs, err := parseReports(f.reports, documents)
+	if err != nil {
+		return &usageError{err: err, command: cmd.CommandPath()}
+	}
+	var experiments []compared
+	err = eachProject(cmd.Context(), f.all, func(p *core.Project) error {
 		from, to, err := diffSides(cmd, p, a)
 		if err != nil {
 			return err
@@ -49,30 +57,29 @@ func runDiff(cmd *cobra.Command, u *ui, f *diffFlags, a []string) error {
 		if err != nil {
 			return err
 		}
-		review, err := u.review(cmd.Context(), p, c, f.code)
-		if err != nil {
-			return err
+		if f.plot != "" {
+			return u.plotCurves(cmd.Context(), p, c, f.plot)
 		}
-		reviews, shapes = append(reviews, review), append(shapes, comparisonShape(p.Rel, c))
-		return nil
-	})
-	if err != nil {
+		r, err := reviewOf(cmd.Context(), p, c, f.code)
+		experiments = append(experiments, compared{p, c, r})
 		return err
+	})
+	switch {
+	case err != nil || f.plot != "":
+		return err
+	case f.json:
+		return report.JSON(u.out, reviews(experiments), report.Options{Version: version})
+	case len(outputs) > 0:
+		return u.writeReports(cmd.Context(), outputs, experiments, report.Options{Version: version, Key: "diff"})
 	}
-	if f.json {
-		return u.json(struct {
-			Version     int              `json:"version"`
-			Experiments []comparisonJSON `json:"experiments"`
-		}{1, shapes})
-	}
-	for i, r := range reviews {
+	for i, e := range experiments {
 		if f.all {
 			if i > 0 {
 				u.printf("\n")
 			}
-			u.printf("%s\n", u.paint(bold, clean(r.Experiment)+"/"))
+			u.printf("%s\n", u.paint(bold, clean(e.review.Experiment)+"/"))
 		}
-		u.printReview(r)
+		u.printReview(e.review)
 	}
 	return nil
 }
@@ -97,8 +104,8 @@ func diffSides(cmd *cobra.Command, p *core.Project, a []string) (from, to string
 	return r.Old, r.New, err
 }
 
-// review puts a comparison into words, as the rules in kept.toml see it.
-func (u *ui) review(ctx context.Context, p *core.Project, c *core.Comparison, code bool) (*report.Review, error) {
+// reviewOf puts a comparison into words, as the rules in kept.toml see it.
+func reviewOf(ctx context.Context, p *core.Project, c *core.Comparison, code bool) (*report.Review, error) {
 	rules, err := p.Rules()
 	if err != nil {
 		return nil, err
@@ -123,72 +130,4 @@ func short(rev string) string {
 		return rev[:10]
 	}
 	return rev
-}
-
-type comparisonJSON struct {
-	Experiment string       `json:"experiment"`
-	Old        string       `json:"old"`
-	New        string       `json:"new"`
-	Changes    []changeJSON `json:"changes"`
-}
-
-type changeJSON struct {
-	Stage    string        `json:"stage,omitempty"`
-	Kind     string        `json:"kind"`
-	Name     string        `json:"name,omitempty"`
-	Old      any           `json:"old"`
-	New      any           `json:"new"`
-	Files    []fileJSON    `json:"files,omitempty"`
-	Packages []packageJSON `json:"packages,omitempty"`
-}
-
-type fileJSON struct {
-	Path string `json:"path"`
-	Old  any    `json:"old"`
-	New  any    `json:"new"`
-}
-
-type packageJSON struct {
-	Name string `json:"name"`
-	Old  string `json:"old,omitempty"`
-	New  string `json:"new,omitempty"`
-}
-
-func comparisonShape(rel string, c *core.Comparison) comparisonJSON {
-	shape := comparisonJSON{Experiment: rel, Old: c.Old.Rev, New: c.New.Rev, Changes: []changeJSON{}}
-	for _, change := range c.Changes {
-		if change.Kind == lockfile.KindStage {
-			continue
-		}
-		j := changeJSON{Stage: change.Stage, Kind: change.Kind.String(), Name: change.Name,
-			Old: sideJSON(change.Old), New: sideJSON(change.New)}
-		for _, f := range change.Files {
-			j.Files = append(j.Files, fileJSON{f.Path, entryJSON(f.Old), entryJSON(f.New)})
-		}
-		for _, p := range change.Packages {
-			j.Packages = append(j.Packages, packageJSON{p.Name, p.Old, p.New})
-		}
-		shape.Changes = append(shape.Changes, j)
-	}
-	return shape
-}
-
-func sideJSON(side any) any {
-	switch v := side.(type) {
-	case *lockfile.Artifact:
-		return artifactShape(v)
-	case *lockfile.Input:
-		return inputShape(v)
-	}
-	return core.JSONValue(side)
-}
-
-func entryJSON(e *cas.Entry) any {
-	if e == nil {
-		return nil
-	}
-	return struct {
-		Hash cas.Digest `json:"hash"`
-		Size int64      `json:"size"`
-	}{e.Digest, e.Size}
 }

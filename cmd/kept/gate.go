@@ -51,7 +51,7 @@ committed and reviewed like any other: --accept writes it.`,
 	cmd.Flags().StringVar(&f.base, "base", "", "compare with `REVISION`; a branch stands for where this one left it")
 	cmd.Flags().BoolVar(&f.all, "all", false, "every kept.toml of the repository that has a gate")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	cmd.Flags().StringArrayVar(&f.reports, "report", nil, "write `FORMAT=FILE`: "+strings.Join(reportFormats(), ", ")+"; - is standard output")
+	reportFlag(cmd, &f.reports, gateFormats)
 	cmd.Flags().StringVar(&f.accept, "accept", "", "take the result of `METRIC` as it is, in kept.toml")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why --accept takes it: a `TEXT` for the review")
 	return addExits(cmd, "1 a metric is worse than allowed", "2 wrong usage or configuration", "3 a metric or the base is missing, or the difference is within the noise")
@@ -64,7 +64,7 @@ type gated struct {
 }
 
 func (u *ui) runGate(cmd *cobra.Command, f *gateFlags) error {
-	outputs, err := parseReports(f.reports)
+	outputs, err := parseReports(f.reports, gateFormats)
 	if err != nil {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	}
@@ -76,8 +76,12 @@ func (u *ui) runGate(cmd *cobra.Command, f *gateFlags) error {
 	if err != nil {
 		return err
 	}
+	experiments, options, err := gateReviews(all)
+	if err != nil {
+		return err
+	}
 	if f.json {
-		err = u.json(gateShape(all))
+		err = report.JSON(u.out, reviews(experiments), options)
 	} else {
 		words := *u
 		if toStdout {
@@ -86,7 +90,7 @@ func (u *ui) runGate(cmd *cobra.Command, f *gateFlags) error {
 		words.printGates(all)
 	}
 	if err == nil {
-		err = u.writeReports(cmd.Context(), outputs, all)
+		err = u.writeReports(cmd.Context(), outputs, experiments, options)
 	}
 	if err != nil {
 		return err
@@ -123,6 +127,31 @@ func gateEach(ctx context.Context, f *gateFlags) ([]gated, error) {
 		err = without
 	}
 	return all, err
+}
+
+// gateReviews puts the gates into what the writers of reports read.
+func gateReviews(gates []gated) ([]compared, report.Options, error) {
+	var experiments []compared
+	lines := map[string]func(stage, key string) int{}
+	for _, g := range gates {
+		r := report.New(g.project.Rel, g.Comparison, g.Rules)
+		r.Verdict, r.BaseNote = &g.Verdict, g.Base.Note
+		if g.NoBase != nil {
+			r.BaseNote = g.NoBase.Error()
+		}
+		experiments = append(experiments, compared{g.project, g.Comparison, r})
+		var err error
+		if lines[r.Experiment], err = g.project.MetricLines(); err != nil {
+			return nil, report.Options{}, err
+		}
+	}
+	line := func(experiment, stage, key string) int {
+		if find := lines[experiment]; find != nil {
+			return find(stage, key)
+		}
+		return 0
+	}
+	return experiments, report.Options{Version: version, Line: line}, nil
 }
 
 func worst(all []gated) metrics.Status {

@@ -13,6 +13,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
+
+	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/plot"
 	"github.com/kept-dev/kept/core/values"
@@ -25,8 +28,7 @@ type reportWriter = func(io.Writer, []*report.Review, report.Options) error
 // reportWriters are the formats of --report.
 func reportWriters() map[string]reportWriter {
 	return map[string]reportWriter{
-		"github": report.Annotations,
-
+		"github":      report.Annotations,
 		"html":        report.HTML,
 		"json":        report.JSON,
 		"junit":       report.JUnit,
@@ -38,7 +40,11 @@ func reportWriters() map[string]reportWriter {
 // reportSynonyms are other words for formats.
 var reportSynonyms = map[string]string{"md": "markdown"}
 
-func reportFormats() []string { return slices.Sorted(maps.Keys(reportWriters())) }
+// gateFormats are those of a verdict, documents those of anything.
+var (
+	gateFormats = slices.Sorted(maps.Keys(reportWriters()))
+	documents   = []string{"html", "json", "markdown"}
+)
 
 // output is a report to write.
 type output struct {
@@ -56,8 +62,13 @@ func (o outputs) stdout() bool {
 	return slices.ContainsFunc(o, func(o output) bool { return o.path == stdoutPath })
 }
 
+// reportFlag adds --report with the formats that a command has.
+func reportFlag(cmd *cobra.Command, specs *[]string, formats []string) {
+	cmd.Flags().StringArrayVar(specs, "report", nil, "write `FORMAT=FILE`: "+strings.Join(formats, ", ")+"; - is standard output")
+}
+
 // parseReports reads the values of --report.
-func parseReports(specs []string) (outputs, error) {
+func parseReports(specs, formats []string) (outputs, error) {
 	var all outputs
 	for _, spec := range specs {
 		format, path, _ := strings.Cut(spec, "=")
@@ -68,13 +79,11 @@ func parseReports(specs []string) (outputs, error) {
 		if synonym := reportSynonyms[name]; synonym != "" {
 			name = synonym
 		}
-		write := reportWriters()[name]
-		if write == nil {
-			known := reportFormats()
-			if near := values.Nearest(format, known); len(near) > 0 {
+		if !slices.Contains(formats, name) {
+			if near := values.Nearest(format, formats); len(near) > 0 {
 				return nil, fmt.Errorf("there is no report format %q; did you mean %q?", format, near[0])
 			}
-			return nil, fmt.Errorf("there is no report format %q; there are %s", format, strings.Join(known, ", "))
+			return nil, fmt.Errorf("there is no report format %q; there are %s", format, strings.Join(formats, ", "))
 		}
 		if path != stdoutPath {
 			path = filepath.Clean(path)
@@ -82,27 +91,32 @@ func parseReports(specs []string) (outputs, error) {
 		if slices.ContainsFunc(all, func(o output) bool { return o.path == path }) {
 			return nil, fmt.Errorf("two reports go to %q", path)
 		}
-		all = append(all, output{name, write, path})
+		all = append(all, output{name, reportWriters()[name], path})
 	}
 	return all, nil
 }
 
+// compared is an experiment with what changed in it, for reports.
+type compared struct {
+	project    *core.Project
+	comparison *core.Comparison
+	review     *report.Review
+}
+
 // writeReports writes all reports or, where one of them fails, none of the files.
-func (u *ui) writeReports(ctx context.Context, all outputs, gates []gated) error {
+func (u *ui) writeReports(ctx context.Context, all outputs, experiments []compared, options report.Options) error {
 	if len(all) == 0 {
 		return nil
 	}
-	reviews, options, err := gateReviews(gates)
-	if err == nil && slices.ContainsFunc(all, func(o output) bool { return o.format == "html" }) {
+	if slices.ContainsFunc(all, func(o output) bool { return o.format == "html" }) {
 		options.Draw = drawCurves
-		err = addCurves(ctx, reviews, gates)
-	}
-	if err != nil {
-		return err
+		if err := addCurves(ctx, experiments); err != nil {
+			return err
+		}
 	}
 	texts := make([]bytes.Buffer, len(all))
 	for i, o := range all {
-		if err := o.write(&texts[i], reviews, options); err != nil {
+		if err := o.write(&texts[i], reviews(experiments), options); err != nil {
 			return fmt.Errorf("write the report %q: %w", o.path, err)
 		}
 	}
@@ -132,41 +146,24 @@ func (u *ui) writeReports(ctx context.Context, all outputs, gates []gated) error
 	return nil
 }
 
-// gateReviews puts the gates into what the writers of reports read.
-func gateReviews(gates []gated) ([]*report.Review, report.Options, error) {
-	var reviews []*report.Review
-	lines := map[string]func(stage, key string) int{}
-	for _, g := range gates {
-		r := report.New(g.project.Rel, g.Comparison, g.Rules)
-		r.Verdict, r.BaseNote = &g.Verdict, g.Base.Note
-		if g.NoBase != nil {
-			r.BaseNote = g.NoBase.Error()
-		}
-		reviews = append(reviews, r)
-		var err error
-		if lines[r.Experiment], err = g.project.MetricLines(); err != nil {
-			return nil, report.Options{}, err
-		}
+func reviews(experiments []compared) []*report.Review {
+	var all []*report.Review
+	for _, e := range experiments {
+		all = append(all, e.review)
 	}
-	line := func(experiment, stage, key string) int {
-		if find := lines[experiment]; find != nil {
-			return find(stage, key)
-		}
-		return 0
-	}
-	return reviews, report.Options{Version: version, Line: line}, nil
+	return all
 }
 
 // addCurves gives the reviews the metrics by step, as far as this clone has them.
-func addCurves(ctx context.Context, reviews []*report.Review, gates []gated) error {
-	for i, g := range gates {
-		curves, err := g.project.Curves(ctx, g.Comparison.Old.Lock, g.Comparison.New.Lock)
+func addCurves(ctx context.Context, experiments []compared) error {
+	for _, e := range experiments {
+		curves, err := e.project.Curves(ctx, e.comparison.Old.Lock, e.comparison.New.Lock)
 		if err != nil {
 			return err
 		}
 		for _, c := range curves {
 			if len(c.Old)+len(c.New) > 0 {
-				reviews[i].Curves = append(reviews[i].Curves, report.Curve{Stage: c.Stage, Key: c.Key, Old: c.Old, New: c.New})
+				e.review.Curves = append(e.review.Curves, report.Curve{Stage: c.Stage, Key: c.Key, Old: c.Old, New: c.New})
 			}
 		}
 	}

@@ -252,21 +252,21 @@ type lookJSON struct {
 }
 
 type conflictJSON struct {
-	Name    string       `json:"name"`
-	Stage   string       `json:"stage,omitempty"`
-	Data    string       `json:"data,omitempty"`
-	Mixed   bool         `json:"mixed,omitempty"`
-	Changes []changeJSON `json:"changes"`
+	Name   string `json:"name"`
+	Stage  string `json:"stage,omitempty"`
+	Data   string `json:"data,omitempty"`
+	Mixed  bool   `json:"mixed,omitempty"`
+	Stages any    `json:"stages"`
 }
 
 func lookShape(m *core.Merge, look *core.Look) lookJSON {
 	shape := lookJSON{Version: 1, Experiment: m.Rel, Operation: string(look.Operation), Ours: look.Head.ID, Theirs: look.Other.ID, Conflicts: []conflictJSON{}}
 	for _, c := range look.Conflicts {
-		changes := []changeJSON{}
+		j := conflictJSON{Name: c.Name(), Stage: c.Stage, Data: c.Data, Mixed: c.Comparison == nil, Stages: []any{}}
 		if c.Comparison != nil {
-			changes = comparisonShape(m.Rel, c.Comparison).Changes
+			j.Stages = report.Stages(report.New(m.Rel, c.Comparison, conflictRules(m)))
 		}
-		shape.Conflicts = append(shape.Conflicts, conflictJSON{c.Name(), c.Stage, c.Data, c.Comparison == nil, changes})
+		shape.Conflicts = append(shape.Conflicts, j)
 	}
 	return shape
 }

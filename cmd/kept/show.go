@@ -121,10 +121,10 @@ func inputRows(inputs map[string]*lockfile.Input) [][]string {
 }
 
 type lockJSON struct {
-	Version    int                     `json:"version"`
-	Experiment string                  `json:"experiment"`
-	Stages     map[string]blockJSON    `json:"stages"`
-	Artifacts  map[string]artifactJSON `json:"artifacts"`
+	Version    int                  `json:"version"`
+	Experiment string               `json:"experiment"`
+	Stages     map[string]blockJSON `json:"stages"`
+	Artifacts  map[string]any       `json:"artifacts"`
 }
 
 type blockJSON struct {
@@ -133,24 +133,10 @@ type blockJSON struct {
 	Params      map[string]lockfile.Value `json:"params"`
 	Metrics     map[string]lockfile.Value `json:"metrics"`
 	History     map[string]cas.Digest     `json:"history,omitempty"`
-	Artifacts   map[string]artifactJSON   `json:"artifacts"`
-	Inputs      map[string]inputJSON      `json:"inputs"`
-	Code        map[string]inputJSON      `json:"code"`
+	Artifacts   map[string]any            `json:"artifacts"`
+	Inputs      map[string]any            `json:"inputs"`
+	Code        map[string]any            `json:"code"`
 	Environment *environmentJSON          `json:"environment,omitempty"`
-}
-
-type artifactJSON struct {
-	Path       string     `json:"path"`
-	Hash       cas.Digest `json:"hash"`
-	Size       int64      `json:"size"`
-	Files      *int64     `json:"files,omitempty"`
-	Executable bool       `json:"executable,omitempty"`
-}
-
-type inputJSON struct {
-	Hash  cas.Digest `json:"hash"`
-	Size  *int64     `json:"size,omitempty"`
-	Files *int64     `json:"files,omitempty"`
 }
 
 type environmentJSON struct {
@@ -161,50 +147,15 @@ type environmentJSON struct {
 }
 
 func lockShape(rel string, lock *lockfile.Lock) lockJSON {
-	shape := lockJSON{Version: 1, Experiment: rel, Stages: map[string]blockJSON{}, Artifacts: artifactShapes(lock.Artifacts)}
+	shape := lockJSON{Version: 1, Experiment: rel, Stages: map[string]blockJSON{}, Artifacts: report.Sides(lock.Artifacts)}
 	for name, s := range lock.Stages {
 		block := blockJSON{Result: s.Result, Command: s.Command, Params: core.JSONValues(s.AllParams()),
-			Metrics: core.JSONValues(s.Metrics), History: s.History, Artifacts: artifactShapes(s.Artifacts),
-			Inputs: inputShapes(s.Inputs), Code: inputShapes(s.Code)}
+			Metrics: core.JSONValues(s.Metrics), History: s.History, Artifacts: report.Sides(s.Artifacts),
+			Inputs: report.Sides(s.Inputs), Code: report.Sides(s.Code)}
 		if e := s.Environment; e != nil {
 			block.Environment = &environmentJSON{e.Platform, e.Runtime, e.Packages, e.Files}
 		}
 		shape.Stages[name] = block
 	}
 	return shape
-}
-
-func artifactShape(a *lockfile.Artifact) artifactJSON {
-	j := artifactJSON{Path: a.Path, Hash: a.Hash, Size: a.Size, Executable: a.Executable}
-	if a.Folder {
-		j.Files = &a.Files
-	}
-	return j
-}
-
-func inputShape(in *lockfile.Input) inputJSON {
-	j := inputJSON{Hash: in.Hash}
-	if in.Sized {
-		j.Size = &in.Size
-	}
-	if in.Folder {
-		j.Files = &in.Files
-	}
-	return j
-}
-
-func artifactShapes(arts map[string]*lockfile.Artifact) map[string]artifactJSON {
-	shapes := map[string]artifactJSON{}
-	for name, a := range arts {
-		shapes[name] = artifactShape(a)
-	}
-	return shapes
-}
-
-func inputShapes(inputs map[string]*lockfile.Input) map[string]inputJSON {
-	shapes := map[string]inputJSON{}
-	for name, in := range inputs {
-		shapes[name] = inputShape(in)
-	}
-	return shapes
 }
