@@ -67,6 +67,9 @@ func Diff(old, new *Lock) []Change {
 	diffMaps(d, KindOther, old.Unknown, new.Unknown, equalUnknown)
 	for _, name := range unionKeys(old.Stages, new.Stages) {
 		a, b := old.Stages[name], new.Stages[name]
+		if a == b {
+			continue // Parser shares what is the same.
+		}
 		d.stage = name
 		if a == nil || b == nil {
 			d.add(KindStage, "", orNone(a, a != nil), orNone(b, b != nil))
@@ -171,9 +174,21 @@ func orEmpty[E any](e *E) *E {
 
 func equalDigests(a, b cas.Digest) bool { return a == b }
 
-func equalArtifacts(a, b *Artifact) bool { return equalTables(a.table(), b.table()) }
+func equalArtifacts(a, b *Artifact) bool {
+	if len(a.Unknown)+len(b.Unknown) > 0 {
+		return equalTables(a.table(), b.table())
+	}
+	return a.Path == b.Path && a.Hash == b.Hash && a.Size == b.Size && a.Executable == b.Executable &&
+		a.Folder == b.Folder && (!a.Folder || a.Files == b.Files)
+}
 
-func equalInputs(a, b *Input) bool { return equalTables(a.table(), b.table()) }
+func equalInputs(a, b *Input) bool {
+	if len(a.Unknown)+len(b.Unknown) > 0 {
+		return equalTables(a.table(), b.table())
+	}
+	return a.Hash == b.Hash && a.Sized == b.Sized && (!a.Sized || a.Size == b.Size) &&
+		a.Folder == b.Folder && (!a.Folder || a.Files == b.Files)
+}
 
 func equalTables(a, b map[string]any) bool {
 	return bytes.Equal(appendTables(nil, nil, a), appendTables(nil, nil, b))
