@@ -1,0 +1,258 @@
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kept-dev/kept/core/metrics"
+	"github.com/kept-dev/kept/core/values"
+	"github.com/kept-dev/kept/lockfile"
+)
+
+// Metric names a number that a stage measures.
+type Metric struct{ Stage, Key string }
+
+// String returns the metric's name, such as "train.accuracy".
+func (m Metric) String() string { return metrics.Name(m.Stage, m.Key) }
+
+// Value returns the metric's value in a version, nil where it has none.
+func (v *Version) Value(m Metric) lockfile.Value {
+	if v.Lock == nil || v.Lock.Stages[m.Stage] == nil {
+		return nil
+	}
+	value, ok := v.Lock.Stages[m.Stage].Metrics[m.Key]
+	if !ok {
+		return nil
+	}
+	return value
+}
+
+// sameValue compares values of which either may be nil.
+func sameValue(a, b lockfile.Value) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return a == b || lockfile.EqualValues(a, b)
+}
+
+// Sets reports whether v gave the metric its value, or took it away: no version
+// before v has the same. A version that can't be read sets nothing.
+func (v *Version) Sets(m Metric) bool {
+	if v.Lock == nil {
+		return false
+	}
+	value := v.Value(m)
+	before := v.Before()
+	if len(before) == 0 {
+		return value != nil
+	}
+	for _, old := range before {
+		if sameValue(old.Value(m), value) {
+			return false
+		}
+	}
+	return true
+}
+
+// Metrics returns all metrics that any version has, sorted.
+func (h *History) Metrics() []Metric {
+	found := map[Metric]bool{}
+	for _, v := range h.Versions {
+		if v.Lock == nil {
+			continue
+		}
+		addMetrics(found, v.Lock)
+		for _, p := range v.Parents {
+			if p.Beyond && p.Lock != nil {
+				addMetrics(found, p.Lock)
+			}
+		}
+	}
+	return sortedMetrics(found)
+}
+
+// MetricsOf returns all metrics of a lock, sorted.
+func MetricsOf(lock *lockfile.Lock) []Metric {
+	found := map[Metric]bool{}
+	addMetrics(found, lock)
+	return sortedMetrics(found)
+}
+
+func addMetrics(found map[Metric]bool, lock *lockfile.Lock) {
+	for name, stage := range lock.Stages {
+		for key := range stage.Metrics {
+			found[Metric{name, key}] = true
+		}
+	}
+}
+
+func sortedMetrics(found map[Metric]bool) []Metric {
+	return slices.SortedFunc(maps.Keys(found), func(a, b Metric) int {
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Key, b.Key))
+	})
+}
+
+// UnknownMetricError reports a word that names no metric.
+type UnknownMetricError struct {
+	Name string
+	// Known are the names that there are, Near those that were probably meant.
+	Known, Near []string
+}
+
+func (e *UnknownMetricError) Error() string {
+	switch {
+	case len(e.Near) > 0:
+		return fmt.Sprintf("no metric %q was ever recorded here; did you mean %s?", e.Name, strings.Join(e.Near, " or "))
+	case len(e.Known) == 0:
+		return fmt.Sprintf("no metric %q was ever recorded here, nor any other", e.Name)
+	}
+	return fmt.Sprintf("no metric %q was ever recorded here; there are %s", e.Name, fewNames(e.Known))
+}
+
+// AmbiguousMetricError reports a word that may mean several metrics.
+type AmbiguousMetricError struct {
+	Name       string
+	Candidates []string
+}
+
+func (e *AmbiguousMetricError) Error() string {
+	return fmt.Sprintf("metric %q may be %s", e.Name, fewNames(e.Candidates))
+}
+
+// fewNames lists names, and counts them where there are many.
+func fewNames(names []string) string {
+	const most = 8
+	if len(names) > most+1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+// FindMetrics returns those of all that a word means: the name of one, the end
+// of a single name behind a dot, or a pattern in which * stands for any text and
+// ? for one character.
+func FindMetrics(all []Metric, word string) ([]Metric, error) {
+	if strings.ContainsAny(word, "*?") {
+		return matchMetrics(all, word)
+	}
+	if i := slices.IndexFunc(all, func(m Metric) bool { return m.String() == word }); i >= 0 {
+		return all[i : i+1 : i+1], nil
+	}
+	for _, means := range []func(Metric) bool{
+		func(m Metric) bool { return m.Key == word },
+		func(m Metric) bool { return strings.HasSuffix(m.Key, "."+word) },
+	} {
+		var found []Metric
+		for _, m := range all {
+			if means(m) {
+				found = append(found, m)
+			}
+		}
+		if len(found) > 1 {
+			return nil, &AmbiguousMetricError{Name: word, Candidates: namesOf(found)}
+		}
+		if len(found) == 1 {
+			return found, nil
+		}
+	}
+	return nil, unknownMetric(all, word)
+}
+
+func matchMetrics(all []Metric, pattern string) ([]Metric, error) {
+	text := regexp.QuoteMeta(pattern)
+	text = strings.ReplaceAll(strings.ReplaceAll(text, `\*`, `.*`), `\?`, `.`)
+	matches, err := regexp.Compile(`(?s)\A(?:` + text + `)\z`)
+	if err != nil {
+		return nil, fmt.Errorf("read pattern %q: %w", pattern, err)
+	}
+	var found []Metric
+	for _, m := range all {
+		if matches.MatchString(m.String()) || matches.MatchString(m.Key) {
+			found = append(found, m)
+		}
+	}
+	if len(found) == 0 {
+		return nil, unknownMetric(all, pattern)
+	}
+	return found, nil
+}
+
+func unknownMetric(all []Metric, word string) error {
+	e := &UnknownMetricError{Name: word, Known: namesOf(all)}
+	e.Near = values.Nearest(word, e.Known)
+	if len(e.Near) == 0 {
+		for _, m := range all {
+			if len(values.Nearest(word, []string{m.Key})) > 0 {
+				e.Near = append(e.Near, m.String())
+			}
+		}
+	}
+	e.Near = e.Near[:min(len(e.Near), 3)]
+	return e
+}
+
+func namesOf(list []Metric) []string {
+	names := make([]string, len(list))
+	for i, m := range list {
+		names[i] = m.String()
+	}
+	return names
+}
+
+// Params returns the parameters of a stage that changed in v, against the first
+// version before it that has the stage.
+func (v *Version) Params(stage string) []lockfile.Change {
+	if v.Lock == nil || v.Lock.Stages[stage] == nil {
+		return nil
+	}
+	now := v.Lock.Stages[stage]
+	for _, old := range v.Before() {
+		if was := old.Lock.Stages[stage]; was != nil {
+			return slices.Concat(paramChanges(stage, was.Params, now.Params), paramChanges(stage, was.Logged, now.Logged))
+		}
+	}
+	return nil
+}
+
+func paramChanges(stage string, old, new map[string]lockfile.Value) []lockfile.Change {
+	var changes []lockfile.Change
+	for key, value := range new {
+		was, ok := old[key]
+		if !ok {
+			changes = append(changes, lockfile.Change{Stage: stage, Kind: lockfile.KindParam, Name: key, New: value})
+		} else if !lockfile.EqualValues(was, value) {
+			changes = append(changes, lockfile.Change{Stage: stage, Kind: lockfile.KindParam, Name: key, Old: was, New: value})
+		}
+	}
+	for key, value := range old {
+		if _, ok := new[key]; !ok {
+			changes = append(changes, lockfile.Change{Stage: stage, Kind: lockfile.KindParam, Name: key, Old: value})
+		}
+	}
+	slices.SortFunc(changes, func(a, b lockfile.Change) int { return cmp.Compare(a.Name, b.Name) })
+	return changes
+}
+
+// Causes returns what changed in v of what a stage reads: its command, params,
+// inputs and code, and those of the stages that it was measured with. It
+// compares with the first version before v, and with nothing for the first one.
+func (v *Version) Causes() []lockfile.Change {
+	if v.Lock == nil {
+		return nil
+	}
+	var old *lockfile.Lock
+	if before := v.Before(); len(before) > 0 {
+		old = before[0].Lock
+	}
+	return slices.DeleteFunc(lockfile.Diff(old, v.Lock), func(c lockfile.Change) bool {
+		switch c.Kind {
+		case lockfile.KindCommand, lockfile.KindParam, lockfile.KindInput, lockfile.KindCode, lockfile.KindEnvironment, lockfile.KindEnvironmentFile:
+			return c.Stage == ""
+		}
+		return true
+	})
+}
