@@ -36,12 +36,20 @@ var (
 	errInconclusive = errors.New("inconclusive")
 )
 
+// statusError ends a command with an exit code that somebody else gave a meaning.
+type statusError struct{ code int }
+
+func (e *statusError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
+
 // fail prints an error with at most one hint and returns the exit code.
 func (u *ui) fail(ctx context.Context, err error) int {
 	var interrupted *core.InterruptedError
+	var status *statusError
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &status):
+		return status.code
 	case errors.Is(err, errFailed):
 		return exitFailed
 	case errors.Is(err, errInconclusive):
@@ -70,6 +78,9 @@ func cleanLines(s string) string {
 }
 
 func exitCode(err error) int {
+	if isOpen(err) {
+		return exitInconclusive
+	}
 	var missing *cas.MissingError
 	var corrupt *cas.CorruptError
 	var command *core.CommandError
@@ -87,7 +98,7 @@ func exitCode(err error) int {
 
 // hint names the next command to type for an error that has one.
 func hint(err error) string {
-	for _, h := range []func(error) string{hintUsage, hintRepository, hintLock, hintRun, hintGate, hintStore} {
+	for _, h := range []func(error) string{hintUsage, hintRepository, hintLock, hintRun, hintGate, hintStore, hintHistory} {
 		if text := h(err); text != "" {
 			return text
 		}

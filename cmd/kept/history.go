@@ -1,0 +1,609 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/metrics"
+	"github.com/kept-dev/kept/core/plot"
+	"github.com/kept-dev/kept/lockfile"
+	"github.com/kept-dev/kept/report"
+)
+
+type logFlags struct {
+	rev, since, plot       string
+	firstParent, json, csv bool
+}
+
+func newLog(u *ui) *cobra.Command {
+	var f logFlags
+	cmd := &cobra.Command{
+		Use:   "log [METRIC...] [REVISION | A..B]",
+		Short: "Show metrics through history: a row per commit that changed them",
+		Long: `Log shows how metrics got the values that they have: a row for each commit
+that changed one, the newest first, with the difference and the parameters that
+changed with it. Without METRIC it shows every commit that changed kept.lock.
+
+METRIC is a name (train.accuracy), the end of one where that is enough
+(accuracy), or a quoted pattern ("train.*"). A word that names a metric in the
+history of HEAD is a METRIC, any other a REVISION; before -- are only revisions,
+behind it only metrics, and --rev takes a REVISION.
+
+History is that of kept.lock under its path: it ends where the folder was renamed.`,
+		Example: `  kept log
+  kept log accuracy
+  kept log train.accuracy v1.0..main --plot accuracy.svg
+  kept log "*.loss" --since "3 months ago" --csv`,
+		RunE:              func(cmd *cobra.Command, words []string) error { return runLog(cmd, u, &f, words) },
+		ValidArgsFunction: completeMetrics,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.rev, "rev", "", "the `revision` or range to look at (HEAD and the working tree)")
+	flags.StringVar(&f.since, "since", "", "leave out what is older than the `date`, as in git log")
+	flags.BoolVar(&f.firstParent, "first-parent", false, "follow only the first parent of merges, as in git log")
+	flags.BoolVar(&f.json, "json", false, "print JSON")
+	flags.BoolVar(&f.csv, "csv", false, "print CSV")
+	flags.StringVar(&f.plot, "plot", "", "draw the metrics into `FILE`.svg or .png")
+	cmd.MarkFlagsMutuallyExclusive("json", "csv", "plot")
+	return addExits(cmd, "2 wrong usage or unknown revision", "3 no such metric in history")
+}
+
+func runLog(cmd *cobra.Command, u *ui, f *logFlags, words []string) error {
+	if f.plot != "" {
+		if _, err := drawing(f.plot); err != nil {
+			return &usageError{err: err, command: "kept log"}
+		}
+	}
+	p, err := core.Open(".")
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	h, words, err := historyFor(cmd, p, f, words)
+	if err != nil {
+		return err
+	}
+	log := &metricLog{history: h, rules: u.rulesOf(p)}
+	if err := log.choose(words); err != nil {
+		return err
+	}
+	switch {
+	case f.json:
+		return u.json(log.shape(p.Rel))
+	case f.csv:
+		return u.logCSV(log)
+	case f.plot != "":
+		return u.plotLog(log, f.plot)
+	}
+	u.printLog(log)
+	return nil
+}
+
+// historyFor reads the history that a command line is about, and returns the
+// words of it that are metrics.
+func historyFor(cmd *cobra.Command, p *core.Project, f *logFlags, words []string) (*core.History, []string, error) {
+	ctx := cmd.Context()
+	o := core.HistoryOptions{Revision: f.rev, Since: f.since, FirstParent: f.firstParent}
+	var revisions []string
+	dash := cmd.ArgsLenAtDash()
+	if dash >= 0 {
+		revisions, words = words[:dash], words[dash:]
+	}
+	if len(revisions) == 0 {
+		o.WorkingTree = o.Revision == ""
+		h, err := p.History(ctx, o)
+		if err != nil || dash >= 0 || f.rev != "" {
+			return h, words, err
+		}
+		revisions, words = splitRevisions(ctx, p, h, words)
+		if len(revisions) == 0 {
+			return h, words, nil
+		}
+	}
+	if len(revisions)+min(1, len(f.rev)) > 1 {
+		return nil, nil, &usageError{err: fmt.Errorf("give one revision or range: %s", strings.Join(revisions, " ")), command: "kept log"}
+	}
+	o.Revision, o.WorkingTree = revisions[0], false
+	h, err := p.History(ctx, o)
+	return h, words, err
+}
+
+// splitRevisions takes those words that name no metric in the history but a revision.
+func splitRevisions(ctx context.Context, p *core.Project, h *core.History, words []string) (revisions, rest []string) {
+	known := h.Metrics()
+	for _, word := range words {
+		_, err := core.FindMetrics(known, word)
+		var unknown *core.UnknownMetricError
+		if errors.As(err, &unknown) && isRevision(ctx, p.Git, word) {
+			revisions = append(revisions, word)
+			continue
+		}
+		rest = append(rest, word)
+	}
+	return revisions, rest
+}
+
+func isRevision(ctx context.Context, repo *git.Repo, word string) bool {
+	if strings.Contains(word, "..") {
+		return true // Of which Git then says what is wrong with it.
+	}
+	_, err := repo.Resolve(ctx, word)
+	return err == nil
+}
+
+// metricLog is what the log command found.
+type metricLog struct {
+	history *core.History
+	rules   metrics.Rules
+	// chosen are the metrics to show; named says that the user chose them.
+	chosen []core.Metric
+	named  bool
+	rows   []logRow
+}
+
+// logRow is a version that changed something.
+type logRow struct {
+	version *core.Version
+	metrics []metricChange
+	params  []lockfile.Change
+}
+
+// metricChange is how a version changed one metric; a nil side has no value.
+type metricChange struct {
+	core.Metric
+	old, new lockfile.Value
+}
+
+// choose picks the metrics and makes the rows.
+func (l *metricLog) choose(words []string) error {
+	known := l.history.Metrics()
+	l.named = len(words) > 0
+	for _, word := range words {
+		found, err := core.FindMetrics(known, word)
+		if err != nil {
+			return err
+		}
+		for _, m := range found {
+			if !slices.Contains(l.chosen, m) {
+				l.chosen = append(l.chosen, m)
+			}
+		}
+	}
+	if !l.named {
+		l.chosen = known
+	}
+	for _, v := range l.history.Versions {
+		if row := l.row(v); row != nil {
+			l.rows = append(l.rows, *row)
+		}
+	}
+	return nil
+}
+
+// row returns what a version changed, or nil where that is nothing to show.
+func (l *metricLog) row(v *core.Version) *logRow {
+	if v.Err != nil {
+		if sameBlob(v) {
+			return nil // A merge that took over what can't be read.
+		}
+		return &logRow{version: v}
+	}
+	row := &logRow{version: v}
+	before := v.Before()
+	var stages []string
+	for _, m := range l.chosen {
+		if !v.Sets(m) {
+			continue
+		}
+		c := metricChange{Metric: m, new: v.Value(m)}
+		if len(before) > 0 {
+			c.old = before[0].Value(m)
+		}
+		row.metrics = append(row.metrics, c)
+		stages = append(stages, m.Stage)
+	}
+	if l.named {
+		if len(row.metrics) == 0 {
+			return nil
+		}
+		for _, stage := range slices.Compact(stages) {
+			row.params = append(row.params, v.Params(stage)...)
+		}
+		return row
+	}
+	changed := v.Changed()
+	for _, c := range changed {
+		if c.Kind == lockfile.KindParam && c.Old != nil {
+			row.params = append(row.params, c)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return row
+}
+
+func sameBlob(v *core.Version) bool {
+	return slices.ContainsFunc(v.Parents, func(p *core.Version) bool { return p.Commit.New == v.Commit.New && v.Commit.New != "" })
+}
+
+// numbers returns the values of a metric, the oldest first.
+func (l *metricLog) numbers(m core.Metric) []float64 {
+	var numbers []float64
+	for _, row := range slices.Backward(l.rows) {
+		for _, c := range row.metrics {
+			if n, ok := floatOf(c.new); ok && c.Metric == m {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	return numbers
+}
+
+// last returns the newest value of a metric.
+func (l *metricLog) last(m core.Metric) lockfile.Value {
+	for _, row := range l.rows {
+		for _, c := range row.metrics {
+			if c.Metric == m && c.new != nil {
+				return c.new
+			}
+		}
+	}
+	return nil
+}
+
+func (u *ui) printLog(l *metricLog) {
+	if len(l.rows) == 0 {
+		u.say("nothing is recorded in this history")
+	}
+	var heads [][]string
+	for _, m := range l.chosen {
+		if numbers := l.numbers(m); len(numbers) > 0 {
+			heads = append(heads, u.logHead(l, m, numbers))
+		}
+	}
+	if len(heads) > 0 {
+		u.printf("%s\n", table(heads, ""))
+	}
+	if l.named && len(l.chosen) == 1 {
+		u.printColumn(l)
+	} else {
+		u.printBlocks(l)
+	}
+	u.sayShallow(l.history)
+}
+
+// logHead is the line above the rows: a metric's course and its extremes.
+func (u *ui) logHead(l *metricLog, m core.Metric, numbers []float64) []string {
+	name := u.paint(bold, clean(m.String()))
+	line := sparkline(numbers, 40, u.ascii)
+	low, high := bounds(numbers)
+	if low > high {
+		return []string{name, line, "last " + metricText(l.last(m))}
+	}
+	return []string{name, line, "min " + lockfile.FormatValue(trim(l, m, low)), "max " + lockfile.FormatValue(trim(l, m, high)), "last " + metricText(l.last(m))}
+}
+
+// trim returns the value as it was recorded: an integer stays one.
+func trim(l *metricLog, m core.Metric, n float64) lockfile.Value {
+	if _, ok := l.last(m).(int64); ok && n == float64(int64(n)) {
+		return int64(n)
+	}
+	return n
+}
+
+// printColumn prints one metric, a line per commit.
+func (u *ui) printColumn(l *metricLog) {
+	var cells [][]string
+	for _, row := range l.rows {
+		v := row.version
+		line := []string{versionID(v), versionDate(v), "", ""}
+		for _, c := range row.metrics {
+			line[2] = metricText(c.new)
+			line[3] = movedText(c.old, c.new, l.rules.Direction(c.String()))
+		}
+		if v.Err != nil {
+			line[2] = "?"
+		}
+		cells = append(cells, append(line, rowSubject(v)))
+	}
+	lines := strings.Split(strings.TrimSuffix(table(cells, ""), "\n"), "\n")
+	for i, row := range l.rows {
+		u.printf("%s\n", u.paintID(row.version, u.fit(lines[i])))
+		u.printNotes(row)
+	}
+}
+
+// printBlocks prints several metrics, a block per commit.
+func (u *ui) printBlocks(l *metricLog) {
+	for i, row := range l.rows {
+		if i > 0 {
+			u.printf("\n")
+		}
+		v := row.version
+		line := strings.TrimRight(versionID(v)+"  "+versionDate(v), " ") + "  " + rowSubject(v)
+		u.printf("%s\n", u.paintID(v, u.fit(line)))
+		var cells [][]string
+		for _, c := range row.metrics {
+			moved := movedText(c.old, c.new, l.rules.Direction(c.String()))
+			if c.old == nil {
+				cells = append(cells, []string{clean(c.String()), metricText(c.new) + " (new)"})
+				continue
+			}
+			cells = append(cells, []string{clean(c.String()), metricText(c.old) + " → " + metricText(c.new), moved})
+		}
+		u.printf("%s", trimLines(table(cells, "    ")))
+		u.printNotes(row)
+	}
+}
+
+// printNotes prints what goes with a row: parameters, or why there is no value.
+func (u *ui) printNotes(row logRow) {
+	if row.version.Err != nil {
+		u.printf("    can't be read: %s\n", u.fit(clean(row.version.Err.Error())))
+	}
+	if row.version.Commit.Boundary {
+		u.printf("    the history of this shallow clone begins here: the values may be older\n")
+	}
+	for _, line := range causesText(row.params) {
+		u.printf("    %s\n", line)
+	}
+}
+
+func rowSubject(v *core.Version) string {
+	if v.Uncommitted() {
+		return "in the working tree"
+	}
+	return clean(clip(v.Commit.Subject, 200))
+}
+
+// fit cuts a line to the width of the terminal.
+func (u *ui) fit(line string) string {
+	if u.width > 0 {
+		return clip(line, u.width)
+	}
+	return line
+}
+
+func (u *ui) paintID(v *core.Version, line string) string {
+	id := versionID(v)
+	rest, ok := strings.CutPrefix(line, id)
+	if !ok {
+		return line
+	}
+	return u.paint(yellow, id) + strings.TrimRight(rest, " ")
+}
+
+// trimLines takes the blanks off the ends of lines.
+func trimLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimRight(lines[i], " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+type logJSON struct {
+	Version    int              `json:"version"`
+	Experiment string           `json:"experiment"`
+	Shallow    bool             `json:"shallow"`
+	Metrics    []metricJSON     `json:"metrics"`
+	Commits    []logVersionJSON `json:"commits"`
+}
+
+type metricJSON struct {
+	Name   string `json:"name"`
+	Stage  string `json:"stage"`
+	Key    string `json:"key"`
+	Better string `json:"better,omitempty"`
+	Last   any    `json:"last"`
+}
+
+// versionJSON is a commit; what is not committed yet has only Uncommitted.
+type versionJSON struct {
+	Commit      string     `json:"commit,omitempty"`
+	Author      string     `json:"author,omitempty"`
+	Time        *time.Time `json:"time,omitempty"`
+	Subject     string     `json:"subject,omitempty"`
+	Uncommitted bool       `json:"uncommitted,omitempty"`
+	Boundary    bool       `json:"boundary,omitempty"`
+}
+
+type logVersionJSON struct {
+	versionJSON
+	Error   string             `json:"error,omitempty"`
+	Metrics []metricChangeJSON `json:"metrics"`
+	Params  []causeJSON        `json:"params"`
+}
+
+type metricChangeJSON struct {
+	Name    string `json:"name"`
+	Old     any    `json:"old"`
+	New     any    `json:"new"`
+	Change  any    `json:"change"`
+	Verdict string `json:"verdict,omitempty"`
+}
+
+type causeJSON struct {
+	Stage string `json:"stage"`
+	Kind  string `json:"kind"`
+	Name  string `json:"name,omitempty"`
+	Old   any    `json:"old"`
+	New   any    `json:"new"`
+}
+
+func (l *metricLog) shape(rel string) logJSON {
+	shape := logJSON{Version: 1, Experiment: rel, Shallow: l.history.Shallow, Metrics: []metricJSON{}, Commits: []logVersionJSON{}}
+	for _, m := range l.chosen {
+		shape.Metrics = append(shape.Metrics, metricJSON{Name: m.String(), Stage: m.Stage, Key: m.Key,
+			Better: betterWord(l.rules.Direction(m.String())), Last: core.JSONValue(l.last(m))})
+	}
+	for _, row := range l.rows {
+		j := logVersionJSON{versionJSON: versionShape(row.version), Metrics: []metricChangeJSON{}, Params: causeShapes(row.params)}
+		if row.version.Err != nil {
+			j.Error = row.version.Err.Error()
+		}
+		for _, c := range row.metrics {
+			change, verdict := l.moved(c)
+			j.Metrics = append(j.Metrics, metricChangeJSON{c.String(), core.JSONValue(c.old), core.JSONValue(c.new), change, verdict})
+		}
+		shape.Commits = append(shape.Commits, j)
+	}
+	return shape
+}
+
+// moved returns the difference as a value for JSON, nil where there is none.
+func (l *metricLog) moved(c metricChange) (change any, verdict string) {
+	d, ok := metrics.Compare(c.old, c.new, l.rules.Direction(c.String()))
+	if !ok {
+		return nil, ""
+	}
+	return core.JSONValue(d.Absolute), verdictWord(d)
+}
+
+func betterWord(d metrics.Direction) string {
+	switch d {
+	case metrics.Higher:
+		return "higher"
+	case metrics.Lower:
+		return "lower"
+	}
+	return ""
+}
+
+func versionShape(v *core.Version) versionJSON {
+	if v.Uncommitted() {
+		return versionJSON{Uncommitted: true}
+	}
+	j := versionJSON{Commit: v.Commit.ID, Author: v.Commit.Author, Subject: v.Commit.Subject, Boundary: v.Commit.Boundary}
+	if !v.Beyond {
+		at := v.Commit.Time.UTC()
+		j.Time = &at
+	}
+	return j
+}
+
+func causeShapes(changes []lockfile.Change) []causeJSON {
+	shapes := []causeJSON{}
+	for _, c := range changes {
+		shapes = append(shapes, causeJSON{c.Stage, c.Kind.String(), c.Name, report.Side(c.Old), report.Side(c.New)})
+	}
+	return shapes
+}
+
+// logCSV prints a line per value, for a spreadsheet.
+func (u *ui) logCSV(l *metricLog) error {
+	w := csv.NewWriter(u.out)
+	w.UseCRLF = true // RFC 4180
+	rows := [][]string{{"commit", "date", "author", "subject", "metric", "value", "change", "verdict", "params"}}
+	for _, row := range l.rows {
+		v := row.version
+		head := []string{v.Commit.ID, "", cell(v.Commit.Author), cell(v.Commit.Subject)}
+		if !v.Uncommitted() {
+			head[1] = v.Commit.Time.UTC().Format(time.RFC3339)
+		}
+		var params []string
+		for _, c := range row.params {
+			params = append(params, c.Name+"="+csvValue(c.New))
+		}
+		for _, c := range row.metrics {
+			change, verdict := "", ""
+			if d, ok := metrics.Compare(c.old, c.new, l.rules.Direction(c.String())); ok {
+				change, verdict = strconv.FormatFloat(d.Absolute, 'g', -1, 64), verdictWord(d)
+			}
+			rows = append(rows, slices.Concat(head, []string{cell(c.String()), csvValue(c.new), change, verdict, cell(strings.Join(params, " "))}))
+		}
+	}
+	return w.WriteAll(rows)
+}
+
+func csvValue(v lockfile.Value) string {
+	if v == nil {
+		return ""
+	}
+	return lockfile.FormatValue(v)
+}
+
+// cell makes text of a repository harmless on a terminal, and in a spreadsheet,
+// which takes what begins with one of these for a formula.
+func cell(text string) string {
+	text = clean(text)
+	if text != "" && strings.IndexByte("=+-@", text[0]) >= 0 {
+		return "'" + text
+	}
+	return text
+}
+
+// plotLog draws a panel per metric, from the oldest version to the newest.
+func (u *ui) plotLog(l *metricLog, name string) error {
+	draw, err := drawing(name)
+	if err != nil {
+		return err
+	}
+	figure := plot.Figure{Title: "History of " + lockfile.Name}
+	var left []string
+	for _, m := range l.chosen {
+		line := l.line(m)
+		switch {
+		case len(line.X) == 0:
+		case len(figure.Panels) == plot.MaxPanels:
+			left = append(left, m.String())
+		default:
+			figure.Panels = append(figure.Panels, plot.Panel{Title: m.String(), XLabel: "version", Lines: []plot.Line{line}})
+		}
+	}
+	data, err := draw(figure)
+	if err == nil {
+		err = replaceFile(name, data)
+	}
+	if err != nil {
+		return fmt.Errorf("plot %q: %w", name, err)
+	}
+	u.say("drew %s through history to %s", plural(len(figure.Panels), "metric"), clean(name))
+	for _, metric := range left {
+		u.say("  not drawn: %s, a figure holds %d", clean(metric), plot.MaxPanels)
+	}
+	return nil
+}
+
+// line returns a metric over the number of the version, counted from the oldest.
+func (l *metricLog) line(m core.Metric) plot.Line {
+	line := plot.Line{Name: m.String()}
+	for i, row := range slices.Backward(l.rows) {
+		for _, c := range row.metrics {
+			if n, ok := floatOf(c.new); ok && c.Metric == m {
+				line.X, line.Y = append(line.X, float64(len(l.rows)-i)), append(line.Y, n)
+			}
+		}
+	}
+	return line
+}
+
+func completeMetrics(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	p, err := core.Open(".")
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	lock, err := p.Lock()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, m := range core.MetricsOf(lock) {
+		if utf8.ValidString(m.String()) {
+			names = append(names, m.String())
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
