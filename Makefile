@@ -53,7 +53,7 @@ fmt-check:
 fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
 
-bench: build ## micro-benchmarks, then kept against git on the clock
+bench: build ## micro-benchmarks, then kept against git on the clock; DVC=1 against DVC as well
 	go test -run '^$$' -bench . -benchmem ./...
 	hack/bench.sh
 

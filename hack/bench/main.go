@@ -1,5 +1,6 @@
 // Command bench times kept against git on this machine: what it costs to start,
-// to look at a clean experiment, and to have the hooks in every checkout.
+// to look at a clean experiment, to have the hooks in every checkout, and to
+// look through a long history; and against DVC where that is given.
 //
 //	for each case, 20 times:  run A, run B        (next time: B, A)
 //	report:  median A, median B, their ratio, median of the differences, its quartiles
@@ -48,6 +49,8 @@ func main() {
 	count := flag.Int("n", 20, "pairs per case")
 	files := flag.Int("files", 2000, "files in the artifact folder")
 	size := flag.Int64("size", 64<<20, "`bytes` of the large artifact")
+	dvc := flag.String("dvc", "", "the `python` of an environment with DVC to compare with (absolute path)")
+	only := flag.String("only", "", "make only the `cases` checkout, history or dvc")
 	flag.Parse()
 	// This program is the command of the stages, too: it makes the artifacts.
 	switch {
@@ -64,30 +67,75 @@ func main() {
 	}
 	dir, err := os.MkdirTemp("", "kept-bench-")
 	check(err)
-	err = bench(dir, *kept, *example, *count, *files, *size)
+	b := &benchmark{dir: dir, kept: *kept, example: *example, dvc: *dvc, count: *count, files: *files, size: *size}
+	err = b.run(*only)
 	os.RemoveAll(dir)
 	check(err)
 }
 
-func bench(dir, kept, example string, count, files int, size int64) error {
-	if err := isolate(dir, kept); err != nil {
+// benchmark is what the command line says.
+type benchmark struct {
+	dir, kept, example, dvc string
+	count, files            int
+	size                    int64
+}
+
+// run makes the repositories of each group of cases and measures these.
+func (b *benchmark) run(only string) error {
+	if err := isolate(b.dir, b.kept); err != nil {
 		return err
 	}
+	fmt.Printf("%-48s %10s %10s %7s %10s  %s\n", "median of "+strconv.Itoa(b.count)+" pairs", "kept", "other", "ratio", "more", "(quartiles)")
+	for _, group := range []struct {
+		name  string
+		pairs func() ([]pair, error)
+	}{{"checkout", b.checkouts}, {"history", b.history}, {"dvc", b.againstDVC}} {
+		if only != "" && only != group.name {
+			continue
+		}
+		pairs, err := group.pairs()
+		if err != nil {
+			return err
+		}
+		for _, p := range pairs {
+			if err := p.measure(b.count); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b *benchmark) history() ([]pair, error) {
+	dir := filepath.Join(b.dir, "history")
+	return historyPairs(dir, b.kept), history(dir)
+}
+
+func (b *benchmark) againstDVC() ([]pair, error) {
+	if b.dvc == "" {
+		return nil, nil
+	}
+	dir := filepath.Join(b.dir, "dvc")
+	return dvcPairs(dir, b.kept, b.dvc), dvcProject(dir, b.dvc)
+}
+
+func (b *benchmark) checkouts() ([]pair, error) {
+	dir, kept := b.dir, b.kept
 	sentiment := filepath.Join(dir, "sentiment")
-	if err := recordExample(sentiment, example, kept); err != nil {
-		return err
+	if err := recordExample(sentiment, b.example, kept); err != nil {
+		return nil, err
 	}
 	hooked, plain := filepath.Join(dir, "hooked"), filepath.Join(dir, "plain")
-	if err := repository(hooked, kept, files, size); err != nil {
-		return err
+	if err := repository(hooked, kept, b.files, b.size); err != nil {
+		return nil, err
 	}
 	// The same commits without kept: a clone has the lock files, but no hooks.
 	if err := run(dir, "git", "clone", "-q", hooked, plain); err != nil {
-		return err
+		return nil, err
 	}
 	for _, branch := range []string{"code", "small", "large"} {
 		if err := run(plain, "git", "branch", "-q", branch, "origin/"+branch); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	home := []string{"git", "checkout", "-q", "main"}
@@ -100,7 +148,7 @@ func bench(dir, kept, example string, count, files int, size int64) error {
 		{name: "kept version / git --version", a: command{sentiment, []string{kept, "version"}}, b: version},
 		{name: "kept status / git --version", a: command{sentiment, []string{kept, "status"}}, b: version},
 		{
-			name: fmt.Sprintf("status, %d files in an artifact / git status", files),
+			name: fmt.Sprintf("status, %d files in an artifact / git status", b.files),
 			a:    command{hooked, []string{kept, "status"}}, b: command{plain, []string{"git", "status"}},
 		},
 	}
@@ -108,18 +156,12 @@ func bench(dir, kept, example string, count, files int, size int64) error {
 		{"main", "checkout of the same branch"},
 		{"code", "checkout of a branch with the same lock"},
 		{"small", "checkout, 1 of the small files differs"},
-		{"large", fmt.Sprintf("checkout, the %d MiB artifact differs", size>>20)},
+		{"large", fmt.Sprintf("checkout, the %d MiB artifact differs", b.size>>20)},
 	} {
 		a, b := checkout(c.branch)
 		pairs = append(pairs, pair{name: c.name, a: a, b: b, before: home})
 	}
-	fmt.Printf("%-48s %10s %10s %7s %10s  %s\n", "median of "+strconv.Itoa(count)+" pairs", "kept", "git", "ratio", "more", "(quartiles)")
-	for _, p := range pairs {
-		if err := p.measure(count); err != nil {
-			return err
-		}
-	}
-	return nil
+	return pairs, nil
 }
 
 // measure runs the pair count times, after once for the caches, and prints a line.
