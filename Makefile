@@ -17,7 +17,7 @@ LINT_PYTHON = $(shell hack/venv.sh lint hack/requirements/lint.txt hack/requirem
 TEST_PYTHON = $(shell hack/venv.sh test hack/requirements/test.txt examples/sentiment/requirements.txt)
 
 # The tests of the Python module run the program too: with the one that was just built.
-PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack
+PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack:$(CURDIR)/ci/tests
 
 .PHONY: build demo test test-go test-python lint fmt fmt-check fuzz bench wheel check-wheel cross clean
 
@@ -36,19 +36,19 @@ test-go: ## RACE=1 with the race detector
 	{ go test -json $(if $(RACE),-race) $$(go list ./... | grep -v /cmd/) && go test -json ./cmd/...; } | go run ./hack/skips
 
 test-python: build
-	$(PYTEST_ENV) "$(TEST_PYTHON)" -m pytest -p disallow_skip -rs --no-fold-skipped python/tests
+	$(PYTEST_ENV) "$(TEST_PYTHON)" -m pytest -p disallow_skip -rs --no-fold-skipped python/tests ci/tests
 
 lint: ## golangci-lint (compiled on first use, some minutes), ruff, mypy
 	$(LINT) run ./...
-	cd python && "$(LINT_PYTHON)" -m ruff check . ../examples ../hack && "$(LINT_PYTHON)" -m mypy --strict
+	cd python && "$(LINT_PYTHON)" -m ruff check . ../examples ../hack ../ci && "$(LINT_PYTHON)" -m mypy --strict && "$(LINT_PYTHON)" -m mypy --strict ../ci
 
 fmt: ## write all code in its standard form
 	$(LINT) fmt ./...
-	"$(LINT_PYTHON)" -m ruff format python examples hack
+	"$(LINT_PYTHON)" -m ruff format python examples hack ci
 
 fmt-check:
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$bad" || { echo "not gofmt'ed: $$bad"; exit 1; }
-	"$(LINT_PYTHON)" -m ruff format --check python examples hack
+	"$(LINT_PYTHON)" -m ruff format --check python examples hack ci
 
 fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
