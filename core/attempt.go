@@ -92,6 +92,11 @@ func (r *run) begin(params map[string]lockfile.Value) error {
 	if err := writeStageFile(r.dir, r.stage.Name, r.stage.Artifacts, params); err != nil {
 		return fmt.Errorf("fill the run's folder: %w", err)
 	}
+	if r.unmerged != nil {
+		if err := os.WriteFile(filepath.Join(r.dir, settledFile), r.unmerged.Settled.Marshal(), 0o600); err != nil {
+			return fmt.Errorf("fill the run's folder: %w", err)
+		}
+	}
 	r.record = r.newRecord(r.id, r.stage.Name, r.stage.Command, r.opts.Version, os.Getpid())
 	r.record.setValues(params, nil)
 	return r.writeRecord()
@@ -273,6 +278,10 @@ func (r *run) environ() []string {
 		"KEPT_STAGE="+r.stage.Name,
 		"KEPT_BINARY="+r.opts.Binary,
 	)
+	if r.unmerged != nil {
+		// The lock has conflict markers, which no reader takes.
+		env = append(env, lockVariable+"="+filepath.Join(r.dir, settledFile))
+	}
 	if os.Getenv("PYTHONUNBUFFERED") == "" {
 		// Python holds back output that goes to a pipe; people watch it.
 		env = append(env, "PYTHONUNBUFFERED=1")

@@ -257,7 +257,47 @@ func (m *Merge) Take(ctx context.Context, names []string, side Choice) (*Settled
 	if err := m.write(u, merging); err != nil {
 		return nil, err
 	}
+	take := func(file string) error {
+		_, err := m.Git.TakeSide(ctx, file, side == Theirs)
+		return err
+	}
+	if err := m.settleMetrics(ctx, chosen, take); err != nil {
+		return nil, err
+	}
 	return s, m.finish(ctx, u, merging, s)
+}
+
+// settleMetrics settles the files of metrics that go with settled blocks, where
+// Git has them and they are in conflict as well: they say what the blocks say.
+func (m *Merge) settleMetrics(ctx context.Context, settled []*lockfile.Conflict, settle func(file string) error) error {
+	if m.Experiment == nil {
+		return nil
+	}
+	var files []string
+	for _, c := range settled {
+		if c.Stage == "" || !m.hasStage(c.Stage) {
+			continue
+		}
+		stage, err := m.Experiment.Stage(c.Stage)
+		if err != nil {
+			return err
+		}
+		for _, source := range stage.Metrics {
+			files = append(files, m.join(source.File))
+		}
+	}
+	unmerged, err := m.Git.Unmerged(ctx)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if slices.Contains(unmerged, file) {
+			if err := settle(file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func newSettled(merging *git.Merging) *Settled {
@@ -363,7 +403,12 @@ func (m *Merge) Rerun(ctx context.Context, names []string, opts RunOptions) (*Se
 	}
 	s := newSettled(merging)
 	if len(names) > 0 {
+		conflicts := slices.Clone(u.Conflicts)
 		if err := m.rerun(ctx, u, names, opts); err != nil {
+			return nil, err
+		}
+		settled := slices.DeleteFunc(conflicts, func(c *lockfile.Conflict) bool { return slices.Contains(u.Conflicts, c) })
+		if err := m.settleMetrics(ctx, settled, func(file string) error { return m.Git.Add(ctx, file) }); err != nil {
 			return nil, err
 		}
 	} else if err := m.write(u, merging); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -80,7 +81,7 @@ func (u *ui) takeSide(cmd *cobra.Command, m *core.Merge, names []string, side co
 	meter := u.watch(m.Repository, "reading")
 	s, err := m.Take(cmd.Context(), names, side)
 	meter.pause()
-	return u.reportSettled(m, s, side.String(), err)
+	return u.reportSettled(cmd.Context(), m, s, side.String(), err)
 }
 
 func (u *ui) rerunConflicts(cmd *cobra.Command, m *core.Merge, names []string) error {
@@ -88,11 +89,11 @@ func (u *ui) rerunConflicts(cmd *cobra.Command, m *core.Merge, names []string) e
 	opts.Started = func(stage *pipeline.Stage, reasons []pipeline.Reason) { u.sayStarted(stage, reasons) }
 	opts.Finished = func(r *core.StageResult) { u.sayResult(m.Project, r, false) }
 	s, err := m.Rerun(cmd.Context(), names, opts)
-	return u.reportSettled(m, s, "", err) // The run has said it.
+	return u.reportSettled(cmd.Context(), m, s, "", err) // The run has said it.
 }
 
 // reportSettled says what was settled and what comes next.
-func (u *ui) reportSettled(m *core.Merge, s *core.Settled, how string, err error) error {
+func (u *ui) reportSettled(ctx context.Context, m *core.Merge, s *core.Settled, how string, err error) error {
 	if s == nil {
 		return err
 	}
@@ -116,6 +117,10 @@ func (u *ui) reportSettled(m *core.Merge, s *core.Settled, how string, err error
 		u.say("%s git status", u.paint(yellow, "hint:"))
 	case s.Staged:
 		u.say("%s is settled and staged", u.lockName(m))
+		if u.sayStale(ctx, m) {
+			u.say("%s kept run && git add -A", u.paint(yellow, "hint:"))
+			break
+		}
 		if next := nextStep(s.Operation, s.Stash); next != "" {
 			u.say("%s %s", u.paint(faint, "next:"), next)
 		}
@@ -129,6 +134,25 @@ func (u *ui) reportSettled(m *core.Merge, s *core.Settled, how string, err error
 		return errInconclusive
 	}
 	return nil
+}
+
+// sayStale names the stages that the merged sources make stale: a side's block
+// was not recorded with what the other side changed.
+func (u *ui) sayStale(ctx context.Context, m *core.Merge) (stale bool) {
+	if m.Experiment == nil {
+		return false
+	}
+	st, err := m.Status(ctx)
+	if err != nil {
+		return false // The next command says it.
+	}
+	for _, stage := range st.Stages {
+		if len(stage.Reasons) > 0 {
+			stale = true
+			u.say("%s stale: %s", u.paint(bold, clean(stage.Name)+":"), clean(reasonText(stage.Reasons)))
+		}
+	}
+	return stale
 }
 
 func (u *ui) lockName(m *core.Merge) string { return clean(u.display(m.Repository, m.LockPath())) }

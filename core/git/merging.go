@@ -214,3 +214,24 @@ func (r *Repo) MayBeUnmerged(path string) bool {
 	paths, ok := r.unmergedInIndex(path)
 	return !ok || slices.Contains(paths, path)
 }
+
+// TakeSide gives a file that is in conflict the content of one side, ours or
+// theirs as in Merging, and stages it. It reports false where that side has no such file.
+func (r *Repo) TakeSide(ctx context.Context, path string, theirs bool) (bool, error) {
+	stage, option := "2", "--ours"
+	if theirs {
+		stage, option = "3", "--theirs"
+	}
+	if _, err := r.git(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", ":"+stage+":"+path); err != nil {
+		if exitCode(err) == 1 {
+			return false, nil
+		}
+		return false, err
+	}
+	c := r.command()
+	c.env = literal
+	if _, err := c.run(ctx, "checkout", option, "--", path); err != nil {
+		return false, err
+	}
+	return true, r.Add(ctx, path)
+}

@@ -51,8 +51,12 @@ def lock(rev: str | None) -> dict[str, Any]:
     folder = experiment()
     if rev is not None:
         return _lock.parse(_lock_at(rev, folder))
+    path = os.path.join(folder, _LOCK)
+    if _run.joined() is not None:
+        # While a merge is being settled, kept.lock itself has conflict markers.
+        path = os.environ.get("KEPT_LOCK", path)
     try:
-        with open(os.path.join(folder, _LOCK), "rb") as file:
+        with open(path, "rb") as file:
             data = file.read()
     except FileNotFoundError:
         raise KeptError(f"there is no {_LOCK} in {folder} yet", "kept run") from None

@@ -177,6 +177,18 @@ def test_lock_is_the_experiments(experiment: Experiment, monkeypatch: pytest.Mon
     assert kept.lock()["stage"]["train"]["artifact"]["model"]["path"] == "model.pkl"
 
 
+def test_lock_while_a_merge_is_settled(experiment: Experiment) -> None:
+    # kept.lock has conflict markers then, and kept resolve says what to read instead.
+    experiment.lock({"model": {"path": "model.pkl"}})
+    settled = experiment.fake / "settled.lock"
+    (experiment.folder / "kept.lock").rename(settled)
+    (experiment.folder / "kept.lock").write_text("<<<<<<< ours\n")
+    code = "import kept; print(kept.lock()['stage']['train']['artifact']['model']['path'])"
+    done = experiment.python(code, **experiment.stage_env(), KEPT_LOCK=str(settled))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "model.pkl\n"
+
+
 def test_lock_of_a_commit(experiment: Experiment) -> None:
     def git(*args: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
