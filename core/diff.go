@@ -7,6 +7,7 @@ import (
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/environment"
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -52,20 +53,14 @@ type FileChange struct {
 // Diff compares the locks of two revisions. An empty from is nothing at all, an
 // empty to the working tree.
 func (p *Project) Diff(ctx context.Context, from, to string) (*Comparison, error) {
-	c := &Comparison{Old: Side{Rev: from}, New: Side{Rev: to}}
+	c := &Comparison{Old: Side{Rev: "nothing", Lock: lockfile.New()}}
 	var err error
-	if from == "" {
-		c.Old = Side{Rev: "nothing", Lock: lockfile.New()}
-	} else if c.Old, err = p.sideAt(ctx, from); err != nil {
-		return nil, err
+	if from != "" {
+		if c.Old, err = p.Side(ctx, from); err != nil {
+			return nil, err
+		}
 	}
-	if to == "" {
-		c.New.Rev = WorkingTree
-		c.New.Lock, err = p.Lock()
-	} else {
-		c.New, err = p.sideAt(ctx, to)
-	}
-	if err != nil {
+	if c.New, err = p.Side(ctx, to); err != nil {
 		return nil, err
 	}
 	p.fill(ctx, c)
@@ -80,8 +75,17 @@ func (p *Project) fill(ctx context.Context, c *Comparison) {
 	c.Changes = pairRenames(c.Changes)
 }
 
-func (p *Project) sideAt(ctx context.Context, rev string) (Side, error) {
+// Side returns the lock of a revision; an empty rev is the working tree.
+func (p *Project) Side(ctx context.Context, rev string) (Side, error) {
+	if rev == "" {
+		lock, err := p.Lock()
+		return Side{Rev: WorkingTree, Lock: lock}, err
+	}
 	commit, err := p.Git.Resolve(ctx, rev)
+	var unknown *git.RevisionError
+	if errors.As(err, &unknown) && rev == "HEAD" {
+		return Side{Rev: rev, Lock: lockfile.New()}, nil // a branch without a commit
+	}
 	if err != nil {
 		return Side{}, err
 	}

@@ -69,6 +69,9 @@ func (p *Project) Gate(ctx context.Context, spec string, env func(string) string
 	if g.Comparison, err = p.Diff(ctx, g.Base.Commit, ""); err != nil {
 		return nil, err
 	}
+	if err := p.recognize(ctx, &g.Comparison.New); err != nil {
+		return nil, err
+	}
 	c := metrics.Case{Rules: g.Rules, Acceptances: acceptances, Base: g.Comparison.Old.Lock, Head: g.Comparison.New.Lock}
 	switch {
 	case g.NoBase != nil:
@@ -81,6 +84,24 @@ func (p *Project) Gate(ctx context.Context, spec string, env func(string) string
 	}
 	g.Verdict = metrics.Judge(c)
 	return g, nil
+}
+
+// recognize gives a side that is the working tree the commit that is checked
+// out, where that one has the same lock: then its reports can say how to get it.
+func (p *Project) recognize(ctx context.Context, side *Side) error {
+	commit, err := p.Git.Head(ctx)
+	if err != nil || commit == "" {
+		return err
+	}
+	committed, err := p.LockAt(ctx, commit)
+	var broken *FileError
+	if errors.As(err, &broken) {
+		return nil
+	}
+	if err == nil && len(lockfile.Diff(committed, side.Lock)) == 0 {
+		side.Rev, side.Commit = "HEAD", commit
+	}
+	return err
 }
 
 func isEmpty(l *lockfile.Lock) bool {

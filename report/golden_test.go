@@ -34,6 +34,7 @@ func TestGolden(t *testing.T) {
 		{"gate", []*Review{worked()}},
 		{"diff", []*Review{second()}},
 		{"several", []*Review{second(), worked()}},
+		{"one", []*Review{alone()}},
 		{"nothing", []*Review{{Experiment: ".", Old: Revision{Name: "main"}, New: Revision{Name: "HEAD"}}}},
 	}
 	o := options()

@@ -76,8 +76,10 @@ func (p *page) header(reviews []*Review) {
 	if len(reviews) > 0 {
 		r := reviews[0]
 		p.h(" <span class=\"sides\">")
-		p.code(revisionText(r.Old))
-		p.h(" → ")
+		if !r.alone() {
+			p.code(revisionText(r.Old))
+			p.h(" → ")
+		}
 		p.code(revisionText(r.New))
 		if r.BaseNote != "" {
 			p.t(" · " + sentence(r.BaseNote))
@@ -134,20 +136,20 @@ func (p *page) experiment(r *Review, several bool) {
 	largest := largestShare(all)
 	if n > 0 {
 		p.h("<div class=\"sheet\">")
-		p.metrics(all[:n], r.Verdict != nil, largest)
+		p.metrics(all[:n], columnsOf(r), largest)
 		p.h("</div>\n")
 	}
 	p.remarks(r)
 	p.curves(r)
 	if n < len(all) {
 		p.fold(plural(len(all)-n, "unchanged metric"), "")
-		p.metrics(all[n:], r.Verdict != nil, largest)
+		p.metrics(all[n:], columnsOf(r), largest)
 		p.h("</details>\n")
 	}
 	for _, g := range groups {
 		if entries := g.entries([]*Review{r}); len(entries) > 0 {
-			p.fold(plural(len(entries), g.noun), "changed")
-			p.entries(entries, r.Verdict != nil)
+			p.fold(plural(len(entries), g.noun), columnsOf(r).changed())
+			p.entries(entries, columnsOf(r))
 			p.h("</details>\n")
 		}
 	}
@@ -199,17 +201,15 @@ func largestShare(all []metric) float64 {
 	return largest
 }
 
-func sideTitles(judged bool) (string, string) {
-	if judged {
-		return "base", "head"
+func (p *page) metrics(all []metric, c columns, largest float64) {
+	p.h("<table class=\"metrics\"><thead><tr><th>metric</th>")
+	for _, title := range c.sides() {
+		p.h("<th class=\"number\">%s</th>", title)
 	}
-	return "old", "new"
-}
-
-func (p *page) metrics(all []metric, judged bool, largest float64) {
-	old, new := sideTitles(judged)
-	p.h("<table class=\"metrics\"><thead><tr><th>metric</th><th class=\"number\">%s</th><th class=\"number\">%s</th><th>change</th>", old, new)
-	if judged {
+	if c.compares() {
+		p.h("<th>change</th>")
+	}
+	if c.gate {
 		p.h("<th>gate</th>")
 	}
 	p.h("</tr></thead><tbody>\n")
@@ -222,14 +222,19 @@ func (p *page) metrics(all []metric, judged bool, largest float64) {
 		case metrics.Lower:
 			p.h(" <span title=\"lower is better\">↓</span>")
 		}
-		p.h("</td><td class=\"number old\" data-label=\"%s\">", old)
-		p.t(cmp.Or(shown(m.old), "–"))
-		p.h("</td><td class=\"number\" data-label=\"%s\">", new)
+		if c.compares() {
+			p.h("</td><td class=\"number old\" data-label=\"%s\">", c.old)
+			p.t(cmp.Or(shown(m.old), "–"))
+		}
+		p.h("</td><td class=\"number\" data-label=\"%s\">", c.new)
 		p.t(cmp.Or(shown(m.new), "–"))
-		p.h("</td><td class=\"delta\">")
-		p.change(m, largest)
 		p.h("</td>")
-		if judged {
+		if c.compares() {
+			p.h("<td class=\"delta\">")
+			p.change(m, largest)
+			p.h("</td>")
+		}
+		if c.gate {
 			p.h("<td class=\"gate\">")
 			p.gate(m.finding)
 			p.h("</td>")
@@ -319,19 +324,18 @@ func (p *page) curves(r *Review) {
 	}
 }
 
-func (p *page) entries(entries []entry, judged bool) {
-	old, new := sideTitles(judged)
-	p.h("<table class=\"rows\"><thead><tr><th>stage</th><th>name</th><th>%s</th><th>%s</th></tr></thead><tbody>\n", old, new)
+func (p *page) entries(entries []entry, c columns) {
+	p.h("<table class=\"rows\"><thead><tr><th>stage</th><th>name</th><th>%s</th></tr></thead><tbody>\n", strings.Join(c.sides(), "</th><th>"))
 	for _, e := range entries {
-		p.entry(e.stage, e.Row, "", old, new)
+		p.entry(e.stage, e.Row, "", c)
 		for _, inner := range e.Rows {
-			p.entry("", inner, "inner", old, new)
+			p.entry("", inner, "inner", c)
 		}
 	}
 	p.h("</tbody></table>\n")
 }
 
-func (p *page) entry(stage string, r Row, class, old, new string) {
+func (p *page) entry(stage string, r Row, class string, c columns) {
 	p.h("<tr class=\"%s\"><td>", class)
 	p.t(shown(stage))
 	p.h("</td><td>")
@@ -341,9 +345,11 @@ func (p *page) entry(stage string, r Row, class, old, new string) {
 	if r.Fate != Changed {
 		p.h(" <span class=\"pill\">%s</span>", fateWords[r.Fate])
 	}
-	p.h("</td><td class=\"old\" data-label=\"%s\">", old)
-	p.side(r.Old)
-	p.h("</td><td data-label=\"%s\">", new)
+	if c.compares() {
+		p.h("</td><td class=\"old\" data-label=\"%s\">", c.old)
+		p.side(r.Old)
+	}
+	p.h("</td><td data-label=\"%s\">", c.new)
 	p.side(r.New)
 	p.h("</td></tr>\n")
 }

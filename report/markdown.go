@@ -182,6 +182,9 @@ const (
 func newComment(reviews []*Review, o Options) *comment {
 	d := &comment{whole: whole(reviews, o)}
 	verdict, details := headline(reviews)
+	if len(reviews) > 0 && reviews[0].alone() {
+		verdict = code(verdict)
+	}
 	d.head = Marker(o.Key) + "\n### kept: " + strings.TrimSuffix(verdict+" · "+details, " · ") + "\n\n"
 	for _, r := range reviews {
 		d.parts = append(d.parts, newPart(r, d.whole, len(reviews) > 1))
@@ -205,6 +208,9 @@ func newPart(r *Review, whole string, several bool) *part {
 	p := &part{}
 	if several {
 		verdict, details := headline([]*Review{r})
+		if r.alone() {
+			verdict = code(verdict)
+		}
 		p.head = "#### " + code(experimentName(r)) + " · " + strings.TrimSuffix(verdict+" · "+details, " · ") + "\n\n"
 	}
 	add := func(rank int, noun, open string, rows []string, close string) {
@@ -217,21 +223,21 @@ func newPart(r *Review, whole string, several bool) *part {
 	if firstUnchanged < 0 {
 		firstUnchanged = len(all)
 	}
-	judged := r.Verdict != nil
-	open := metricHeader(judged)
-	add(rankMetrics, "metric", open, metricRows(all[:firstUnchanged], judged), "\n")
+	c := columnsOf(r)
+	open := metricHeader(c)
+	add(rankMetrics, "metric", open, metricRows(all[:firstUnchanged], c), "\n")
 	for _, t := range p.tables {
 		t.floor = failures(all)
 	}
 	add(rankStages, "remark", "", stageRows(r), "\n")
-	add(rankUnchanged, "unchanged metric", fold(plural(len(all)-firstUnchanged, "unchanged metric"))+open, metricRows(all[firstUnchanged:], judged), foldEnd)
+	add(rankUnchanged, "unchanged metric", fold(plural(len(all)-firstUnchanged, "unchanged metric"))+open, metricRows(all[firstUnchanged:], c), foldEnd)
 	for i, g := range groups {
-		rows := entryRows(g.entries([]*Review{r}))
-		title := plural(len(g.entries([]*Review{r})), g.noun) + " changed"
-		add(rankGroups+i, g.noun, fold(title)+"| stage | name | "+sideNames(judged)+" |\n|---|---|---|---|\n", rows, foldEnd)
+		rows := entryRows(g.entries([]*Review{r}), c)
+		title := plural(len(g.entries([]*Review{r})), g.noun) + spaced(c.changed())
+		add(rankGroups+i, g.noun, fold(title)+header(append([]string{"stage", "name"}, c.sides()...)), rows, foldEnd)
 	}
 	add(rankPatches, "file", fold(plural(len(r.Patches), "file")+" of code, line by line"), patchBlocks(r.Patches), foldEnd)
-	add(rankCurves, "curve", fold(plural(len(r.Curves), "curve"))+"| metric | "+sideNames(judged)+" |\n|---|---|---|\n", curveRows(r.Curves), foldEnd)
+	add(rankCurves, "curve", fold(plural(len(r.Curves), "curve"))+header(append([]string{"metric"}, c.sides()...)), curveRows(r.Curves, c), foldEnd)
 	return p
 }
 
@@ -249,26 +255,45 @@ func fold(title string) string { return "<details>\n<summary>" + title + "</summ
 
 const foldEnd = "\n</details>\n\n"
 
-// sideNames are the columns of the two sides: a gate has a base and a head.
-func sideNames(judged bool) string {
-	if judged {
-		return "base | head"
+// sides are the titles of the columns of the two sides, or of the only one.
+func (c columns) sides() []string {
+	if !c.compares() {
+		return []string{c.new}
 	}
-	return "old | new"
+	return []string{c.old, c.new}
 }
 
-func metricHeader(judged bool) string {
-	if judged {
+// pick leaves out the old side where there is none.
+func (c columns) pick(old, new string) []string {
+	if !c.compares() {
+		return []string{new}
+	}
+	return []string{old, new}
+}
+
+// header is the head of a table.
+func header(titles []string) string {
+	return tableRow(titles) + "|" + strings.Repeat("---|", len(titles)) + "\n"
+}
+
+func metricHeader(c columns) string {
+	switch {
+	case c.gate:
 		return "| metric | base | head | change | gate |\n|---|---:|---:|---:|---|\n"
+	case !c.compares():
+		return "| metric | value |\n|---|---:|\n"
 	}
 	return "| metric | old | new | change |\n|---|---:|---:|---:|\n"
 }
 
-func metricRows(all []metric, judged bool) []string {
+func metricRows(all []metric, c columns) []string {
 	var rows []string
 	for _, m := range all {
-		cells := []string{code(m.name()) + spaced(m.arrow()), side(m.old), side(m.new), m.change()}
-		if judged {
+		cells := append([]string{code(m.name()) + spaced(m.arrow())}, c.pick(side(m.old), side(m.new))...)
+		if c.compares() {
+			cells = append(cells, m.change())
+		}
+		if c.gate {
 			cells = append(cells, gateCell(m.finding))
 		}
 		rows = append(rows, tableRow(cells))
@@ -329,18 +354,18 @@ func stageRows(r *Review) []string {
 	return rows
 }
 
-func entryRows(entries []entry) []string {
+func entryRows(entries []entry, c columns) []string {
 	var rows []string
 	for _, e := range entries {
-		rows = append(rows, tableRow(entryCells(side(e.stage), "", e.Row)))
+		rows = append(rows, tableRow(entryCells(side(e.stage), "", e.Row, c)))
 		for _, inner := range e.Rows {
-			rows = append(rows, tableRow(entryCells("", "↳ ", inner)))
+			rows = append(rows, tableRow(entryCells("", "↳ ", inner, c)))
 		}
 	}
 	return rows
 }
 
-func entryCells(stage, indent string, r Row) []string {
+func entryCells(stage, indent string, r Row, c columns) []string {
 	name := "–"
 	if r.Name != "" {
 		name = code(r.Name)
@@ -348,17 +373,17 @@ func entryCells(stage, indent string, r Row) []string {
 	if word := fateWords[r.Fate]; r.Fate != Changed {
 		name += " " + word
 	}
-	return []string{stage, indent + name, side(r.Old), side(r.New)}
+	return append([]string{stage, indent + name}, c.pick(side(r.Old), side(r.New))...)
 }
 
-func curveRows(curves []Curve) []string {
+func curveRows(curves []Curve, c columns) []string {
 	var rows []string
-	for _, c := range curves {
-		name := c.Key
-		if c.Stage != "" {
-			name = metrics.Name(c.Stage, c.Key)
+	for _, curve := range curves {
+		name := curve.Key
+		if curve.Stage != "" {
+			name = metrics.Name(curve.Stage, curve.Key)
 		}
-		rows = append(rows, tableRow([]string{code(name), sparkline(c.Old), sparkline(c.New)}))
+		rows = append(rows, tableRow(append([]string{code(name)}, c.pick(sparkline(curve.Old), sparkline(curve.New))...)))
 	}
 	return rows
 }
@@ -399,7 +424,7 @@ func sparkline(points []lockfile.Point) string {
 		}
 		values = append(values, finite(points[at].Value))
 	}
-	last := code(lockfile.FormatValue(points[len(points)-1].Value))
+	last := code(metrics.Text(points[len(points)-1].Value))
 	numbers := slices.DeleteFunc(slices.Clone(values), func(v float64) bool { return v != v })
 	if len(numbers) == 0 {
 		return last
@@ -432,7 +457,10 @@ func footer(reviews []*Review, o Options) string {
 	var parts []string
 	if len(reviews) > 0 {
 		r := reviews[0]
-		text := code(revisionText(r.New)) + " compared with " + code(revisionText(r.Old))
+		text := code(revisionText(r.New))
+		if !r.alone() {
+			text += " compared with " + code(revisionText(r.Old))
+		}
 		if r.BaseNote != "" {
 			text += ", " + prose(r.BaseNote)
 		}

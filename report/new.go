@@ -35,6 +35,24 @@ func New(rel string, c *core.Comparison, rules metrics.Rules) *Review {
 	return r
 }
 
+// Show puts one lock into words, compared with nothing.
+func Show(rel string, side core.Side, rules metrics.Rules) *Review {
+	c := &core.Comparison{New: side}
+	for _, change := range lockfile.Diff(nil, side.Lock) {
+		c.Changes = append(c.Changes, core.Change{Change: change})
+	}
+	r := New(rel, c, rules)
+	for i := range r.Stages {
+		r.Stages[i].Fate = Changed
+		for _, section := range r.Stages[i].Sections {
+			for k := range section.Rows {
+				section.Rows[k].Fate = Changed
+			}
+		}
+	}
+	return r
+}
+
 func revision(s core.Side) Revision { return Revision{Name: s.Rev, Commit: s.Commit} }
 
 // sections are in the order of review.
@@ -93,6 +111,8 @@ func NewRow(c core.Change, rules metrics.Rules) Row {
 	case row.Fate == Renamed:
 		row.Old = c.From
 	case c.Kind == lockfile.KindMetric:
+		texts := metrics.Texts(c.Old, c.New)
+		row.Old, row.New = texts[0], texts[1]
 		row.Better = rules.Direction(metrics.Name(c.Stage, c.Name))
 		if d, ok := metrics.Compare(c.Old, c.New, row.Better); ok {
 			row.Delta = &d

@@ -20,7 +20,8 @@ import (
 type Review struct {
 	// Experiment is the folder of kept.toml in the repository, "." for its top.
 	Experiment string
-	Old, New   Revision
+	// Old is zero where a lock is shown alone.
+	Old, New Revision
 	// Stages are those that changed, in the order of the comparison; data that is
 	// kept without a stage comes first, under an empty name.
 	Stages []Stage
@@ -35,6 +36,11 @@ type Review struct {
 	// Metrics are all metrics of New, changed or not, by stage and key. Without them
 	// a document knows only those that changed and those that have a rule.
 	Metrics []MetricValue
+}
+
+// alone reports whether there is nothing that New is compared with.
+func (r *Review) alone() bool {
+	return r.Old == (Revision{}) && r.New != (Revision{}) && r.Verdict == nil
 }
 
 // Revision is one side of a review.

@@ -68,7 +68,7 @@ func metricsOf(r *Review) []metric {
 	}
 	for _, v := range r.Metrics {
 		m := at(v.Stage, v.Key)
-		m.old, m.new, m.better = lockfile.FormatValue(v.Value), lockfile.FormatValue(v.Value), v.Better
+		m.old, m.new, m.better = metrics.Text(v.Value), metrics.Text(v.Value), v.Better
 	}
 	for _, stage := range r.Stages {
 		for _, section := range stage.Sections {
@@ -100,13 +100,8 @@ func metricsOf(r *Review) []metric {
 func (m *metric) judge(f *metrics.Finding) {
 	m.finding = f
 	m.better = cmp.Or(f.Rule.Better, m.better)
-	m.old, m.new, m.fate, m.changed = "", "", Changed, false
-	if f.Base != nil {
-		m.old = lockfile.FormatValue(f.Base)
-	}
-	if f.Head != nil {
-		m.new = lockfile.FormatValue(f.Head)
-	}
+	texts := metrics.Texts(f.Base, f.Head)
+	m.old, m.new, m.fate = texts[0], texts[1], Changed
 	m.changed = m.old != m.new
 	switch {
 	case f.Base == nil && f.Head != nil:
@@ -283,6 +278,9 @@ var verdictWords = [...]string{
 // "1 failed, 14 unchanged". Without a gate it is what changed.
 func headline(reviews []*Review) (verdict, details string) {
 	worst, judged := status(reviews)
+	if len(reviews) > 0 && !slices.ContainsFunc(reviews, func(r *Review) bool { return !r.alone() }) {
+		return revisionText(reviews[0].New), contents(reviews)
+	}
 	var words []string
 	tally := counts(reviews)
 	for _, c := range tally {
@@ -324,6 +322,21 @@ func headline(reviews []*Review) (verdict, details string) {
 		return "no metric changed", strings.Join(words, ", ") + " changed"
 	}
 	return "nothing changed", ""
+}
+
+// contents counts what locks hold: "4 metrics, 3 artifacts".
+func contents(reviews []*Review) string {
+	n := 0
+	for _, r := range reviews {
+		n += len(metricsOf(r))
+	}
+	words := []string{plural(n, "metric")}
+	for _, g := range groups {
+		if n := len(g.entries(reviews)); n > 0 {
+			words = append(words, plural(n, g.noun))
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 // group is what is listed together below the metrics.
@@ -385,6 +398,35 @@ func worstFirst(reviews []*Review) []*Review {
 	}
 	slices.SortStableFunc(sorted, func(a, b *Review) int { return cmp.Compare(rank(b), rank(a)) })
 	return sorted
+}
+
+// columns are what the tables of a review show.
+type columns struct {
+	// old is empty where there is nothing to compare with.
+	old, new string
+	gate     bool
+}
+
+// columnsOf names the sides: a gate has a base and a head.
+func columnsOf(r *Review) columns {
+	switch {
+	case r.Verdict != nil:
+		return columns{"base", "head", true}
+	case r.alone():
+		return columns{new: "value"}
+	}
+	return columns{old: "old", new: "new"}
+}
+
+// compares reports whether there are two sides.
+func (c columns) compares() bool { return c.old != "" }
+
+// changed is what became of the rows of a table, for its title.
+func (c columns) changed() string {
+	if c.compares() {
+		return "changed"
+	}
+	return ""
 }
 
 // experimentName is the folder, or the repository's top in words.

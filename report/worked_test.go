@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/lockfile"
 )
@@ -123,4 +124,14 @@ func options() Options {
 		}
 		return 0
 	}}
+}
+
+// alone is one lock, compared with nothing.
+func alone() *Review {
+	model := &lockfile.Artifact{Path: "model.pkl", Hash: cas.Sum([]byte("model")), Size: 48213}
+	lock := lockfile.New()
+	lock.Stages["train"] = &lockfile.Stage{Command: "python train.py", Artifacts: map[string]*lockfile.Artifact{"model": model},
+		Params:  map[string]lockfile.Value{"tfidf.ngram_max": int64(2)},
+		Metrics: map[string]lockfile.Value{"accuracy": 0.8242, "loss": 0.34568528123113873}}
+	return Show("", core.Side{Rev: "v1.0", Commit: "5f8e0c1b2a3d4e5f60718293a4b5c6d7e8f90a1b", Lock: lock}, nil)
 }

@@ -126,7 +126,7 @@ func (f *bisectFlags) again() string {
 }
 
 func (u *ui) printTransition(title string, t core.Transition, b *core.Bisection, better metrics.Direction) {
-	u.printf("%s %s → %s  %s\n", u.paint(bold, clean(b.Metric.String())), metricText(t.Old), metricText(t.New), movedText(t.Old, t.New, better))
+	u.printf("%s %s  %s\n", u.paint(bold, clean(b.Metric.String())), metricsText(t.Old, t.New), movedText(t.Old, t.New, better))
 	u.printf("%s %s\n", title, u.commitLine(t.To))
 	for _, line := range causesText(t.To.Causes()) {
 		u.printf("    %s\n", line)
@@ -154,7 +154,7 @@ func (u *ui) printTransitions(b *core.Bisection, better metrics.Direction) {
 		if t.Back {
 			what = "repaired"
 		}
-		rows = append(rows, []string{versionID(t.To), versionDate(t.To), what, metricText(t.Old) + " → " + metricText(t.New),
+		rows = append(rows, []string{versionID(t.To), versionDate(t.To), what, metricsText(t.Old, t.New),
 			movedText(t.Old, t.New, better), rowSubject(t.To)})
 	}
 	for _, v := range b.Always {
@@ -179,7 +179,7 @@ func (u *ui) bisectRun(ctx context.Context, p *core.Project, b *core.Bisection, 
 	if asJSON {
 		return u.json(bisectShape(p.Rel, b, &core.Version{Commit: commit}))
 	}
-	u.printf("%s %s → %s  %s\n", u.paint(bold, clean(b.Metric.String())), metricText(t.Old), metricText(t.New), movedText(t.Old, t.New, better))
+	u.printf("%s %s  %s\n", u.paint(bold, clean(b.Metric.String())), metricsText(t.Old, t.New), movedText(t.Old, t.New, better))
 	u.printf("broken by %s\n", u.commitLine(&core.Version{Commit: commit}))
 	u.printf("recorded by %s\n", u.commitLine(t.To))
 	return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -289,14 +290,8 @@ func (u *ui) findingCells(f metrics.Finding) []string {
 	} else if ok {
 		change = report.DeltaText(d)
 	}
-	return []string{symbol + " " + f.Status.String(), name, valueText(f.Base), valueText(f.Head), change, f.Rule.String()}
-}
-
-func valueText(v lockfile.Value) string {
-	if v == nil {
-		return "none"
-	}
-	return clean(lockfile.FormatValue(v))
+	sides := metrics.Texts(f.Base, f.Head)
+	return []string{symbol + " " + f.Status.String(), name, cmp.Or(sides[0], "none"), cmp.Or(sides[1], "none"), change, f.Rule.String()}
 }
 
 // gateHint says how to get a base, or how to take a result that is bad.

@@ -292,7 +292,7 @@ func (u *ui) logHead(l *metricLog, m core.Metric, numbers []float64) []string {
 	if low > high {
 		return []string{name, line, "last " + metricText(l.last(m))}
 	}
-	return []string{name, line, "min " + lockfile.FormatValue(trim(l, m, low)), "max " + lockfile.FormatValue(trim(l, m, high)), "last " + metricText(l.last(m))}
+	return []string{name, line, "min " + metrics.Text(trim(l, m, low)), "max " + metrics.Text(trim(l, m, high)), "last " + metricText(l.last(m))}
 }
 
 // trim returns the value as it was recorded: an integer stays one.
@@ -341,7 +341,7 @@ func (u *ui) printBlocks(l *metricLog) {
 				cells = append(cells, []string{clean(c.String()), metricText(c.new) + " (new)"})
 				continue
 			}
-			cells = append(cells, []string{clean(c.String()), metricText(c.old) + " → " + metricText(c.new), moved})
+			cells = append(cells, []string{clean(c.String()), metricsText(c.old, c.new), moved})
 		}
 		u.printf("%s", trimLines(table(cells, "    ")))
 		u.printNotes(row)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -44,11 +45,12 @@ func versionDate(v *core.Version) string {
 }
 
 // metricText is a value in a column.
-func metricText(v lockfile.Value) string {
-	if v == nil {
-		return "removed"
-	}
-	return lockfile.FormatValue(v)
+func metricText(v lockfile.Value) string { return cmp.Or(metrics.Text(v), "removed") }
+
+// metricsText is a change of a metric.
+func metricsText(old, new lockfile.Value) string {
+	sides := metrics.Texts(old, new)
+	return cmp.Or(sides[0], "none") + " → " + cmp.Or(sides[1], "removed")
 }
 
 // movedText is how a value changed, in words where the direction is known.

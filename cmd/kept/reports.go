@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
-	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/plot"
 	"github.com/kept-dev/kept/core/values"
 	"github.com/kept-dev/kept/report"
@@ -173,7 +172,7 @@ func addCurves(ctx context.Context, experiments []compared) error {
 func drawCurves(curves []report.Curve) ([]byte, error) {
 	list := make([]plot.Metric, len(curves))
 	for i, c := range curves {
-		list[i] = plot.Metric{Name: metrics.Name(c.Stage, c.Key), Old: c.Old, New: c.New}
+		list[i] = plot.Metric{Old: c.Old, New: c.New} // the page has a heading with the name
 	}
 	return plot.Curves("", "base", "head", list).SVG()
 }

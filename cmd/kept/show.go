@@ -3,44 +3,58 @@ package main
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/lockfile"
 	"github.com/kept-dev/kept/report"
 )
 
 func newShow(u *ui) *cobra.Command {
 	var asJSON bool
+	var specs []string
+	formats := []string{"html", "markdown"}
 	cmd := &cobra.Command{
 		Use:   "show [REVISION]",
 		Short: "Show kept.lock of a revision: params, metrics, artifacts",
 		Long:  "Show prints the lock of REVISION, or of the working tree.",
-		Args:  args(cobra.MaximumNArgs(1)),
+		Example: `  kept show
+  kept show v1.0 --report html=model.html`,
+		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
+			outputs, err := parseReports(specs, formats)
+			if err != nil {
+				return &usageError{err: err, command: cmd.CommandPath()}
+			}
 			p, err := core.Open(".")
 			if err != nil {
 				return err
 			}
-			var lock *lockfile.Lock
-			if len(a) > 0 {
-				lock, err = p.LockAt(cmd.Context(), a[0])
-			} else {
-				lock, err = p.Lock()
-			}
-			if err != nil {
+			side, err := p.Side(cmd.Context(), strings.Join(a, ""))
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return u.json(lockShape(p.Rel, side.Lock))
+			case len(outputs) > 0:
+				rules, err := p.Rules()
+				if err != nil {
+					return err
+				}
+				one := compared{p, &core.Comparison{Old: core.Side{Lock: lockfile.New()}, New: side}, report.Show(p.Rel, side, rules)}
+				return u.writeReports(cmd.Context(), outputs, []compared{one}, report.Options{Version: version, Key: "show"})
 			}
-			if asJSON {
-				return u.json(lockShape(p.Rel, lock))
-			}
-			u.printLock(lock)
+			u.printLock(side.Lock)
 			return nil
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	reportFlag(cmd, &specs, formats)
+	cmd.MarkFlagsMutuallyExclusive("json", "report")
 	return addExits(cmd, "2 wrong usage or unknown revision")
 }
 
@@ -66,7 +80,7 @@ func (u *ui) printBlock(name string, s *lockfile.Stage) {
 	u.printf("  command  %s\n", clean(s.Command))
 	u.printf("  result   %s\n", s.Result.Short())
 	u.section("params", valueRows(s.AllParams()))
-	u.section("metrics", valueRows(s.Metrics))
+	u.section("metrics", metricRows(s.Metrics))
 	u.section("artifacts", artifactRows(s.Artifacts))
 	u.section("inputs", inputRows(s.Inputs))
 	u.section("code", inputRows(s.Code))
@@ -95,6 +109,14 @@ func valueRows(values map[string]lockfile.Value) [][]string {
 	var rows [][]string
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		rows = append(rows, []string{clean(key), clean(report.Text(values[key]))})
+	}
+	return rows
+}
+
+func metricRows(values map[string]lockfile.Value) [][]string {
+	var rows [][]string
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		rows = append(rows, []string{clean(key), metrics.Text(values[key])})
 	}
 	return rows
 }

@@ -169,10 +169,11 @@ func (j *judge) change(o *outcome, f Finding, base, head *big.Rat) {
 			continue
 		}
 		amount, _ := bound.worse.Float64()
-		text := fmt.Sprintf("%s by %s, more than %s", bound.verb, number(amount), bound.tolerance)
+		limit, _ := bound.tolerance.of(base).Float64()
+		texts := Texts(amount, limit)
+		text := fmt.Sprintf("%s by %s, more than %s", bound.verb, whole(texts[0]), bound.tolerance)
 		if bound.tolerance.Relative {
-			limit, _ := bound.tolerance.of(base).Float64()
-			text += fmt.Sprintf(" of the base, which is %s", number(limit))
+			text += fmt.Sprintf(" of the base, which is %s", whole(texts[1]))
 		}
 		if f.Noise != nil {
 			text += ", and beyond the noise: " + f.Noise.String()

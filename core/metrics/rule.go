@@ -210,5 +210,8 @@ func number(v lockfile.Value) string {
 	if f, ok := v.(float64); ok && (math.IsNaN(f) || math.IsInf(f, 0)) {
 		return lockfile.FormatValue(v)
 	}
-	return strings.TrimSuffix(lockfile.FormatValue(v), ".0")
+	return whole(lockfile.FormatValue(v))
 }
+
+// whole leaves out the ".0" of a number.
+func whole(text string) string { return strings.TrimSuffix(text, ".0") }
