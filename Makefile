@@ -19,13 +19,16 @@ TEST_PYTHON = $(shell hack/venv.sh test hack/requirements/test.txt examples/sent
 # The tests of the Python module run the program too: with the one that was just built.
 PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack:$(CURDIR)/ci/tests
 
-.PHONY: build demo test test-go test-python lint fmt fmt-check fuzz bench wheel check-wheel cross clean
+.PHONY: build demo review test test-go test-python lint fmt fmt-check fuzz bench wheel check-wheel cross clean
 
 build: ## the static binary, bin/kept
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kept$(EXE) ./cmd/kept
 
 demo: ## the story: two commits, a checkout, and the proof
 	hack/demo.sh
+
+review: ## pull requests played with real runs: better, worse, merged, in conflict, accepted
+	examples/review/build.sh
 
 test: test-go test-python ## all tests
 

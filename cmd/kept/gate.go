@@ -62,6 +62,8 @@ committed and reviewed like any other: --accept writes it.`,
 type gated struct {
 	project *core.Project
 	*core.GateResult
+	// spec is the base that the user named.
+	spec string
 }
 
 func (u *ui) runGate(cmd *cobra.Command, f *gateFlags) error {
@@ -120,7 +122,7 @@ func gateEach(ctx context.Context, f *gateFlags) ([]gated, error) {
 			return nil
 		}
 		if err == nil {
-			all = append(all, gated{p, g})
+			all = append(all, gated{p, g, f.base})
 		}
 		return err
 	})
@@ -301,7 +303,7 @@ func gateHint(g gated) string {
 	}
 	for _, f := range g.Verdict.Findings {
 		if f.Status == metrics.Failed && !f.Result.IsZero() {
-			return acceptCommand(f.Metric())
+			return acceptCommand(g.spec, f.Metric())
 		}
 	}
 	if g.NoBase != nil {
@@ -309,7 +311,7 @@ func gateHint(g gated) string {
 	}
 	for _, f := range g.Verdict.Findings {
 		if f.Status == metrics.Inconclusive && !f.Result.IsZero() {
-			return acceptCommand(f.Metric())
+			return acceptCommand(g.spec, f.Metric())
 		}
 	}
 	if len(g.Comparison.New.Lock.Stages) == 0 {
@@ -318,6 +320,10 @@ func gateHint(g gated) string {
 	return "kept show"
 }
 
-func acceptCommand(metric string) string {
-	return "kept gate --accept " + word(metric) + " --reason '…'"
+func acceptCommand(base, metric string) string {
+	command := "kept gate "
+	if base != "" {
+		command += "--base " + word(base) + " "
+	}
+	return command + "--accept " + word(metric) + " --reason '…'"
 }

@@ -4,7 +4,7 @@
 # conflict, and a regression that the team accepts.
 #
 #     examples/review/build.sh            # plays, checks every exit status, and prints
-#     examples/review/build.sh --update   # and writes the reports that are committed here
+#     examples/review/build.sh --update   # and puts the reports into README.md
 #
 # It happens in a temporary folder, which KEEP=1 leaves for a look.
 set -euo pipefail
@@ -45,9 +45,9 @@ commit() {
 }
 
 # gate judges the branch that is checked out as a pull request to main, ends with status $1,
-# and writes its reports as $2.
+# and writes its reports as ../reports/$2.
 gate() {
-	expect "$1" "kept gate --base main --report md=$out/$2.md --report html=$out/$2.html --report junit=$out/$2.xml --report json=$out/$2.json"
+	expect "$1" "kept gate --base main --report md=../reports/$2.md --report html=../reports/$2.html"
 }
 
 # --- the tools: kept itself, and a Python with scikit-learn
@@ -104,14 +104,15 @@ commit "tell \"not good\" from \"good\""
 gate 0 better
 
 title "A worse model"
-run 'git switch -qc strong-penalty negations'
+run 'git switch -q main'
+run 'git merge -q --ff-only negations'
+run 'git switch -qc strong-penalty'
 run 'kept run -p model.C=0.05'
 commit "penalise harder"
-expect 1 'kept gate --base negations --report md='"$out"'/worse.md --report html='"$out"'/worse.html --report junit='"$out"'/worse.xml --report json='"$out"'/worse.json'
+gate 1 worse
 
 title "Two branches that touch different stages merge by themselves"
 run 'git switch -q main'
-run 'git merge -q --ff-only negations'
 run 'git switch -qc lengths'
 cat >lengths.py <<'PYTHON'
 """Count the words of the reviews."""
@@ -172,9 +173,22 @@ title "The history of all that"
 run 'kept log evaluate.accuracy'
 run 'kept blame evaluate.accuracy'
 
-if [ "$update" = --update ]; then
-	for name in better worse merged resolved accepted; do
-		cp "$out/$name.md" "$here/$name.md"
-	done
-	cp "$out/accepted.html" "$here/report.html"
-fi
+[ "$update" = --update ] || exit 0
+python - "$here/README.md" "$out" <<'PYTHON'
+import pathlib
+import re
+import sys
+
+readme, reports = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+
+
+def report(match):
+    text = (reports / f"{match[1]}.md").read_text(encoding="utf-8")
+    return f"<!-- report {match[1]} -->\n{text}<!-- end of the report -->"
+
+
+text = readme.read_text(encoding="utf-8")
+text, n = re.subn(r"<!-- report (\w+) -->\n.*?<!-- end of the report -->", report, text, flags=re.S)
+assert n, "README.md has no place for a report"
+readme.write_text(text, encoding="utf-8")
+PYTHON
