@@ -172,6 +172,7 @@ gate 0 accepted
 title "The history of all that"
 run 'kept log evaluate.accuracy'
 run 'kept blame evaluate.accuracy'
+run "kept bisect evaluate.accuracy --when '< 0.9'"
 
 [ "$update" = --update ] || exit 0
 python - "$here/README.md" "$out" <<'PYTHON'
