@@ -115,6 +115,9 @@ func (p *Project) uncommitted(versions []*Version) *Version {
 	data, err := p.readOwn(p.LockPath(), lockfile.MaxSize)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if p.leftOut(p.LockPath()) != nil {
+			return nil // A sparse checkout without the lock does not remove it.
+		}
 		v.Lock = lockfile.New()
 	case err != nil:
 		v.Err = reason(err)

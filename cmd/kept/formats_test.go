@@ -41,6 +41,9 @@ command = "cp params.json model.bin && cp params.json metrics.json"
 params = ["params.json"]
 metrics = ["metrics.json"]
 artifacts = { model = "model.bin" }
+
+[gate."train.score"]
+max_drop = 0
 `)
 	s.run("kept", "init")
 	for _, score := range []string{"1", "2"} {
@@ -190,6 +193,11 @@ func TestRepositoryFormats(t *testing.T) {
 			w.says("score 1", "kept", "show", "HEAD~1")
 			w.says("train up to date", "kept", "status")
 			w.says("verified", "kept", "verify")
+			w.says("gate passed: 1 passed", "kept", "gate", "--base", "HEAD~1")
+			w.says("train.score ↑ 1 2 +1 (+100 %) max_drop 0", "kept", "gate")
+			w.says("min 1 max 2 last 2", "kept", "log", "train.score")
+			w.says("score 2", "kept", "blame")
+			w.says("train.score 1 → 2 +1 (+100 %)", "kept", "bisect", "train.score", "--when", ">= 2")
 			if err := os.Remove(filepath.Join(w.dir, "model.bin")); err != nil {
 				t.Fatal(err)
 			}
@@ -243,9 +251,10 @@ func TestSparseCheckoutWithoutTheLock(t *testing.T) {
 		t.Error("the artifact stayed without its lock")
 	}
 	const left = "kept.lock is not in the working tree: a sparse checkout leaves it out\nhint: git sparse-checkout add /kept.lock\n"
-	for _, command := range [][]string{{"diff"}, {"diff", "HEAD~1"}, {"show"}, {"status"}, {"verify"}, {"restore"}, {"run"}} {
+	for _, command := range [][]string{{"diff"}, {"diff", "HEAD~1"}, {"show"}, {"status"}, {"verify"}, {"restore"}, {"run"}, {"gate"}} {
 		w.refuses(left, command...)
 	}
+	w.says("score 2", "kept", "blame")
 	w.says("score 1 → 2", "kept", "diff", "HEAD~1", "HEAD")
 	w.says("score 1", "kept", "show", "HEAD~1")
 	w.run("git", "sparse-checkout", "add", "/kept.lock")
