@@ -41,6 +41,7 @@ func run(args []string) int {
 
 // newRoot returns kept without its commands.
 func newRoot(u *ui) *cobra.Command {
+	var asVersion bool
 	root := &cobra.Command{
 		Use:   "kept",
 		Short: "Keep experiments in Git: parameters, metrics, data and models",
@@ -55,9 +56,15 @@ commit brings its artifacts back.`,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asVersion {
+				return u.printVersion()
+			}
 			return cmd.Help()
 		},
 	}
+	// Cobra's own flag takes a template. Where templates are linked, which call methods
+	// by name, so is each method of every package: a larger program that starts later.
+	root.Flags().BoolVarP(&asVersion, "version", "v", false, "version for kept")
 	root.SetOut(u.out)
 	root.SetErr(u.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -68,8 +75,6 @@ commit brings its artifacts back.`,
 
 // addCommands adds all commands, in the groups that the help shows.
 func addCommands(root *cobra.Command, u *ui) {
-	root.Version = versionText()
-	root.SetVersionTemplate("kept {{.Version}}\n")
 	addGroup(root, "Record", newRun(u), newAdd(u), newLogParam(), newLogMetric(), newLogArtifact())
 	addGroup(root, "Restore", newRestore(u), newVerify(u), newResolve(u))
 	addGroup(root, "Look", newStatus(u), newShow(u), newDiff(u), newGate(u))

@@ -22,12 +22,16 @@ func newVersion(u *ui) *cobra.Command {
 					Platform string `json:"platform"`
 				}{1, versionText(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH})
 			}
-			u.printf("kept %s\n", versionText())
-			return nil
+			return u.printVersion()
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+func (u *ui) printVersion() error {
+	u.printf("kept %s\n", versionText())
+	return nil
 }
 
 // versionText is the version that the linker set, or that of the module for a
