@@ -6,8 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
+	"github.com/kept-dev/kept/internal/casefold"
 )
 
 // ErrPath reports a path or a link target that kept refuses to read from or write to.
@@ -244,9 +243,7 @@ func foldName(name string) string {
 		}
 		return r
 	}, name)
-	// Decomposed before and normalised after, as Unicode defines a canonical
-	// caseless match: folding a composed letter can leave one that is not.
-	return norm.NFC.String(cases.Fold().String(norm.NFD.String(name)))
+	return casefold.Fold(name)
 }
 
 // hfsIgnores lists the code points that HFS+ skips when it compares names,

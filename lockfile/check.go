@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/internal/casefold"
 )
 
 // place is where an artifact lies.
@@ -63,13 +60,7 @@ func newPlace(key []string, name string, a *Artifact) place {
 // foldPath maps paths that some system takes for one to one string: case folded,
 // in one Unicode form, without the code points that HFS+ skips.
 func foldPath(path string) string {
-	for i := range len(path) {
-		if path[i] >= utf8.RuneSelf {
-			path = strings.Map(dropIgnored, path)
-			return norm.NFC.String(cases.Fold().String(norm.NFD.String(path)))
-		}
-	}
-	return strings.ToLower(path)
+	return casefold.Fold(strings.Map(dropIgnored, path))
 }
 
 // dropIgnored drops what HFS+ skips when it compares names, see Apple's Technical Note 1150.

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/casefold"
 )
 
 // CycleError reports stages of which none can be the first to run.
@@ -94,7 +96,7 @@ func (e *Experiment) outputs() *outputs {
 
 func (w *outputs) add(o output) {
 	w.all = append(w.all, o)
-	folded := foldPath(o.path)
+	folded := casefold.Fold(o.path)
 	w.at[folded] = append(w.at[folded], o)
 	for folder := range foldersAround(folded) {
 		w.below[folder] = append(w.below[folder], o)
@@ -129,7 +131,7 @@ func (w *outputs) readBy(p string, isCode bool) []output {
 		}
 		return read
 	}
-	folded := foldPath(p)
+	folded := casefold.Fold(p)
 	read = append(read, w.at[folded]...)
 	for folder := range foldersAround(folded) {
 		read = append(read, w.at[folder]...)
@@ -156,7 +158,7 @@ func (e *Experiment) link() error {
 
 // checkClash refuses a path that is written twice, or inside of another.
 func (e *Experiment) checkClash(o output, written *outputs) error {
-	folded := foldPath(o.path)
+	folded := casefold.Fold(o.path)
 	others := slices.Clone(written.at[folded])
 	for folder := range foldersAround(folded) {
 		others = append(others, written.at[folder]...)
@@ -168,7 +170,7 @@ func (e *Experiment) checkClash(o output, written *outputs) error {
 			continue
 		}
 		line := max(o.stage.Line, other.stage.Line)
-		if foldPath(other.path) == folded {
+		if casefold.Fold(other.path) == folded {
 			return fail(line, "%v and %v are the same path %q", o, other, o.path)
 		}
 		return fail(line, "%v is inside of %v", o, other)

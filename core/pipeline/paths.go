@@ -7,10 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/text/cases"
-	"golang.org/x/text/unicode/norm"
-
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/internal/casefold"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -26,7 +24,7 @@ func CheckWrite(p string) error {
 	if err := cas.CheckPath(p); err != nil {
 		return err
 	}
-	if slices.Contains(reserved, foldPath(path.Base(p))) {
+	if slices.Contains(reserved, casefold.Fold(path.Base(p))) {
 		return fmt.Errorf("%q is not for experiments to write: kept or Git use it themselves", p)
 	}
 	return nil
@@ -66,7 +64,7 @@ func checkReadFile(p string) error {
 	if err := cas.CheckPath(below); err != nil {
 		return err
 	}
-	if foldPath(path.Base(below)) == lockfile.Name {
+	if casefold.Fold(path.Base(below)) == lockfile.Name {
 		return fmt.Errorf("%q changes with every run and cannot be read by one", p)
 	}
 	return nil
@@ -91,12 +89,6 @@ func trimParents(p string) string {
 		p = p[len("../"):]
 	}
 	return p
-}
-
-// foldPath returns the same string for paths that are one file where names are
-// compared without case or in another Unicode normalisation, as on macOS and Windows.
-func foldPath(p string) string {
-	return norm.NFC.String(cases.Fold().String(norm.NFD.String(p)))
 }
 
 // HasMeta reports whether a path in code or inputs is a glob: whether it
