@@ -3,13 +3,14 @@ package core
 import (
 	"os"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // pythonImport matches the modules that a line of Python imports.
-var pythonImport = regexp.MustCompile(`(?m)^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+([\w., \t]+))`)
+var pythonImport = lazy.Regexp(`(?m)^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import|import[ \t]+([\w., \t]+))`)
 
 // pythonImports returns the files and packages of the experiment that a Python
 // file imports, and those that these import in turn, sorted. It reads no more
@@ -45,7 +46,7 @@ func (p *Project) pythonImports(file string) []string {
 // importedModules returns the first parts of the modules that a source imports.
 func importedModules(source string) []string {
 	var names []string
-	for _, m := range pythonImport.FindAllStringSubmatch(source, -1) {
+	for _, m := range pythonImport().FindAllStringSubmatch(source, -1) {
 		for _, name := range strings.Split(m[1]+m[2], ",") {
 			name, _, _ = strings.Cut(strings.TrimSpace(name), " ")
 			name, _, _ = strings.Cut(name, ".")

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,6 +17,7 @@ import (
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/core/values"
+	"github.com/kept-dev/kept/internal/lazy"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -342,7 +342,7 @@ func storeFolder() string {
 	return dir
 }
 
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
+var plainWord = lazy.Regexp(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
 // pathWord is word for a path, which must not look like a flag.
 func pathWord(s string) string {
@@ -354,7 +354,7 @@ func pathWord(s string) string {
 
 // word writes s as one word of a command line for the shell.
 func word(s string) string {
-	if plainWord.MatchString(s) {
+	if plainWord().MatchString(s) {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"

@@ -249,9 +249,9 @@ func (l *commandLine) interpreter(words []token) (c call, isScript, known bool) 
 		}
 		if name == "env" {
 			words, known = c.readEnv(words[1:])
-		} else if w, ok := wrappers[name]; ok {
+		} else if w, ok := wrappers()[name]; ok {
 			words, known = w.skip(words[1:])
-		} else if r, ok := runners[name]; ok {
+		} else if r, ok := runners()[name]; ok {
 			words, known = c.readRunner(r, words)
 		} else {
 			return c.script(words[0].text), true, true

@@ -225,7 +225,7 @@ func FuzzFindCall(f *testing.F) {
 		}
 		// Nothing is ever started but known runners and interpreters.
 		first := baseName(c.argv[0])
-		_, isRunner := runners[first]
+		_, isRunner := runners()[first]
 		if !isRunner && !interpreterName().MatchString(first) {
 			t.Errorf("%q would start %q", command, c.argv)
 		}

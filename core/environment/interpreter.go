@@ -75,7 +75,7 @@ var probeSource string
 
 // probeArgument is the probe in one line: `conda run` refuses arguments of
 // several lines. A quoted Go string of ASCII text is the same string in Python.
-var probeArgument = "exec(" + strconv.QuoteToASCII(probeSource) + ")"
+func probeArgument() string { return "exec(" + strconv.QuoteToASCII(probeSource) + ")" }
 
 // Interpreter finds the interpreter that a stage's shell command starts and
 // asks it for its version and packages. dir is the folder and env the
@@ -104,7 +104,7 @@ func (c call) probe(ctx context.Context) (*Runtime, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	stdout, stderr := &limitedBuffer{limit: probeSize}, &limitedBuffer{limit: 4 << 10}
-	cmd := exec.CommandContext(ctx, program, append(c.argv[1:len(c.argv):len(c.argv)], "-c", probeArgument)...)
+	cmd := exec.CommandContext(ctx, program, append(c.argv[1:len(c.argv):len(c.argv)], "-c", probeArgument())...)
 	// Interpreters find their virtual environment by the name they are called by.
 	cmd.Args[0] = c.argv[0]
 	cmd.Dir, cmd.Env = c.dir, probeEnvironment(c.env)

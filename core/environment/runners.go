@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/kept-dev/kept/internal/lazy"
 )
@@ -53,21 +54,23 @@ func (f flags) skipOperands(words []token) ([]token, bool) {
 // wrappers run a command as it is: they choose its priority, its processors or
 // its life time but not its interpreter. They are left out of the probe, which
 // must neither write their output files nor wait for their resources.
-var wrappers = map[string]flags{
-	"time":       {alone: []string{"-p", "-v", "-l", "-a"}, valued: []string{"-o", "-f", "--output", "--format"}},
-	"nice":       {valued: []string{"-n", "--adjustment"}, attached: lazy.Regexp(`^-n?-?[0-9]+$`)},
-	"ionice":     {alone: []string{"-t"}, valued: []string{"-c", "-n", "--class", "--classdata"}, attached: lazy.Regexp(`^-[cn][0-9]$`)},
-	"nohup":      {},
-	"exec":       {},
-	"command":    {},
-	"setsid":     {alone: []string{"-w", "--wait", "-f", "--fork"}},
-	"stdbuf":     {valued: []string{"-i", "-o", "-e", "--input", "--output", "--error"}, attached: lazy.Regexp(`^-[ioe][0L]$`)},
-	"timeout":    {alone: []string{"--foreground", "--preserve-status", "-v", "--verbose"}, valued: []string{"-k", "-s", "--kill-after", "--signal"}, operands: 1},
-	"taskset":    {alone: []string{"-c", "--cpu-list", "-a"}, operands: 1},
-	"numactl":    {alone: []string{"-l", "--localalloc"}, valued: []string{"-N", "-m", "-C", "-i", "-p", "--cpunodebind", "--membind", "--physcpubind", "--interleave", "--preferred"}},
-	"caffeinate": {alone: []string{"-d", "-i", "-m", "-s", "-u", "-dims", "-is"}},
-	"xvfb-run":   {alone: []string{"-a", "--auto-servernum"}},
-}
+var wrappers = sync.OnceValue(func() map[string]flags {
+	return map[string]flags{
+		"time":       {alone: []string{"-p", "-v", "-l", "-a"}, valued: []string{"-o", "-f", "--output", "--format"}},
+		"nice":       {valued: []string{"-n", "--adjustment"}, attached: lazy.Regexp(`^-n?-?[0-9]+$`)},
+		"ionice":     {alone: []string{"-t"}, valued: []string{"-c", "-n", "--class", "--classdata"}, attached: lazy.Regexp(`^-[cn][0-9]$`)},
+		"nohup":      {},
+		"exec":       {},
+		"command":    {},
+		"setsid":     {alone: []string{"-w", "--wait", "-f", "--fork"}},
+		"stdbuf":     {valued: []string{"-i", "-o", "-e", "--input", "--output", "--error"}, attached: lazy.Regexp(`^-[ioe][0L]$`)},
+		"timeout":    {alone: []string{"--foreground", "--preserve-status", "-v", "--verbose"}, valued: []string{"-k", "-s", "--kill-after", "--signal"}, operands: 1},
+		"taskset":    {alone: []string{"-c", "--cpu-list", "-a"}, operands: 1},
+		"numactl":    {alone: []string{"-l", "--localalloc"}, valued: []string{"-N", "-m", "-C", "-i", "-p", "--cpunodebind", "--membind", "--physcpubind", "--interleave", "--preferred"}},
+		"caffeinate": {alone: []string{"-d", "-i", "-m", "-s", "-u", "-dims", "-is"}},
+		"xvfb-run":   {alone: []string{"-a", "--auto-servernum"}},
+	}
+})
 
 // runner is a program that chooses the interpreter of the command behind it.
 // Its words are part of the probe.
@@ -78,12 +81,12 @@ type runner struct {
 	scripts bool
 }
 
-var (
-	condaFlags = flags{
+var runners = sync.OnceValue(func() map[string]runner {
+	conda := flags{
 		alone:  []string{"--no-capture-output", "--live-stream", "-v", "--verbose", "-q", "--quiet"},
 		valued: []string{"-n", "--name", "-p", "--prefix", "--cwd"},
 	}
-	runners = map[string]runner{
+	return map[string]runner{
 		"uv": {verb: "run", scripts: true, flags: flags{
 			alone: []string{
 				"--frozen", "--locked", "--no-sync", "--dev", "--no-dev", "--all-extras", "--all-groups", "--all-packages", "--isolated",
@@ -103,11 +106,11 @@ var (
 		"rye":        {verb: "run"},
 		"pixi":       {verb: "run", flags: flags{alone: []string{"--frozen", "--locked", "-q", "-v"}, valued: []string{"-e", "--environment", "--manifest-path"}}},
 		"pyenv":      {verb: "exec"},
-		"conda":      {verb: "run", flags: condaFlags},
-		"mamba":      {verb: "run", flags: condaFlags},
-		"micromamba": {verb: "run", flags: condaFlags},
+		"conda":      {verb: "run", flags: conda},
+		"mamba":      {verb: "run", flags: conda},
+		"micromamba": {verb: "run", flags: conda},
 	}
-)
+})
 
 // readRunner moves a runner's words into the probe. Another verb of the same
 // program starts no interpreter of the stage's.
