@@ -43,16 +43,12 @@ var depths = []int{50, 200, 1000}
 // fails, and where there is nothing to compare with, it returns a *NoBaseError.
 func (p *Project) FindBase(ctx context.Context, spec string, env func(string) string) (Base, error) {
 	f := &baseFinder{p: p, git: p.Git, ci: whichCI(env)}
-	head, err := p.Git.Head(ctx)
-	if err != nil {
+	var err error
+	if f.at.head, f.at.parents, err = p.Git.HeadCommit(ctx); err != nil {
 		return Base{}, err
 	}
-	if head == "" {
+	if f.at.head == "" {
 		return Base{}, &NoBaseError{Reason: "nothing is committed yet"}
-	}
-	f.at = checkout{head: head}
-	if f.at.parents, err = p.Git.Parents(ctx, head); err != nil {
-		return Base{}, err
 	}
 	if spec != "" {
 		return f.given(ctx, spec)
@@ -215,6 +211,9 @@ func (f *baseFinder) fetchTip(ctx context.Context, branch string) (string, error
 // mergeBase returns the merge base of HEAD and tip, which is on branch; a clone
 // that does not reach back that far is deepened step by step.
 func (f *baseFinder) mergeBase(ctx context.Context, tip, branch string) (string, error) {
+	if tip == f.at.head {
+		return tip, nil
+	}
 	id, err := f.git.MergeBase(ctx, f.at.head, tip)
 	var refused error
 	for n := 0; errors.Is(err, git.ErrNoMergeBase) && f.ci != noCI && f.git.Shallow() && n < len(depths); n++ {
@@ -259,7 +258,11 @@ func (f *baseFinder) onBranch(ctx context.Context) (Base, error) {
 	if len(f.at.parents) == 0 {
 		return Base{}, &NoBaseError{Reason: "HEAD is the first commit, and " + f.p.LockPath() + " is as it was committed"}
 	}
-	return Base{Commit: f.at.parents[0], Note: "parent of HEAD"}, f.have(ctx, f.at.parents[0], "")
+	base := Base{Commit: f.at.parents[0], Note: "parent of HEAD"}
+	if !f.git.Shallow() {
+		return base, nil // a complete clone has it
+	}
+	return base, f.have(ctx, base.Commit, "")
 }
 
 // withDefault is the base of a HEAD of which nobody says what it is for.

@@ -2,12 +2,11 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/environment"
-	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -54,17 +53,44 @@ type FileChange struct {
 // empty to the working tree.
 func (p *Project) Diff(ctx context.Context, from, to string) (*Comparison, error) {
 	c := &Comparison{Old: Side{Rev: "nothing", Lock: lockfile.New()}}
-	var err error
-	if from != "" {
-		if c.Old, err = p.Side(ctx, from); err != nil {
-			return nil, err
-		}
+	revs := []string{from, to}
+	if from == "" {
+		revs = revs[1:]
 	}
-	if c.New, err = p.Side(ctx, to); err != nil {
+	sides, err := p.sides(ctx, revs...)
+	if err != nil {
 		return nil, err
+	}
+	c.New = sides[len(sides)-1]
+	if from != "" {
+		c.Old = sides[0]
 	}
 	p.fill(ctx, c)
 	return c, nil
+}
+
+// sides is Side for many revisions, with at most one process of Git.
+func (p *Project) sides(ctx context.Context, revs ...string) ([]Side, error) {
+	committed := slices.DeleteFunc(slices.Clone(revs), func(rev string) bool { return rev == "" })
+	contents, err := p.Git.ReadVersions(ctx, p.LockPath(), committed...)
+	if err != nil {
+		return nil, err
+	}
+	sides := make([]Side, len(revs))
+	for i, rev := range revs {
+		if rev == "" {
+			sides[i].Rev = WorkingTree
+			sides[i].Lock, err = p.Lock()
+		} else {
+			sides[i].Rev, sides[i].Commit = rev, contents[0].Commit
+			sides[i].Lock, err = p.parseLock(rev, contents[0])
+			contents = contents[1:]
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sides, nil
 }
 
 // fill finds the changes between the sides of a comparison.
@@ -77,24 +103,11 @@ func (p *Project) fill(ctx context.Context, c *Comparison) {
 
 // Side returns the lock of a revision; an empty rev is the working tree.
 func (p *Project) Side(ctx context.Context, rev string) (Side, error) {
-	if rev == "" {
-		lock, err := p.Lock()
-		return Side{Rev: WorkingTree, Lock: lock}, err
-	}
-	commit, err := p.Git.Resolve(ctx, rev)
-	var unknown *git.RevisionError
-	if errors.As(err, &unknown) && rev == "HEAD" {
-		return Side{Rev: rev, Lock: lockfile.New()}, nil // a branch without a commit
-	}
+	sides, err := p.sides(ctx, rev)
 	if err != nil {
 		return Side{}, err
 	}
-	lock, err := p.LockAt(ctx, commit)
-	var broken *FileError
-	if errors.As(err, &broken) {
-		broken.Rev = rev // as the user wrote it
-	}
-	return Side{Rev: rev, Commit: commit, Lock: lock}, err
+	return sides[0], nil
 }
 
 // explain looks into the objects that changed, as far as the store has them.

@@ -276,18 +276,24 @@ func (r *Repository) readLock(file string) (*lockfile.Lock, cas.Digest, error) {
 // LockAt reads the lock of this experiment as it was at rev; a revision without
 // one has an empty lock, and so has HEAD before the first commit.
 func (p *Project) LockAt(ctx context.Context, rev string) (*lockfile.Lock, error) {
-	file := p.LockPath()
-	data, err := p.Git.ReadFile(ctx, rev, file)
+	data, err := p.Git.ReadFile(ctx, rev, p.LockPath())
+	return p.parseLock(rev, git.Content{Data: data, Err: err})
+}
+
+// parseLock makes a lock of what Git has of it at rev.
+func (p *Project) parseLock(rev string, content git.Content) (*lockfile.Lock, error) {
 	var unknown *git.RevisionError
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &unknown) && rev == "HEAD" {
+	switch {
+	case errors.Is(content.Err, fs.ErrNotExist):
 		return lockfile.New(), nil
+	case errors.As(content.Err, &unknown) && rev == "HEAD":
+		return lockfile.New(), nil // a branch without a commit
+	case content.Err != nil:
+		return nil, content.Err
 	}
+	lock, err := lockfile.Parse(content.Data)
 	if err != nil {
-		return nil, err
-	}
-	lock, err := lockfile.Parse(data)
-	if err != nil {
-		return nil, &FileError{Path: file, Rev: rev, Err: err}
+		return nil, &FileError{Path: p.LockPath(), Rev: rev, Err: err}
 	}
 	return lock, nil
 }

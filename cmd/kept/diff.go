@@ -49,11 +49,7 @@ func runDiff(cmd *cobra.Command, u *ui, f *diffFlags, a []string) error {
 	}
 	var experiments []compared
 	err = eachProject(cmd.Context(), f.all, func(p *core.Project) error {
-		from, to, err := diffSides(cmd, p, a)
-		if err != nil {
-			return err
-		}
-		c, err := p.Diff(cmd.Context(), from, to)
+		c, err := compare(cmd.Context(), p, a)
 		if err != nil {
 			return err
 		}
@@ -84,24 +80,26 @@ func runDiff(cmd *cobra.Command, u *ui, f *diffFlags, a []string) error {
 	return nil
 }
 
-// diffSides returns the two revisions to compare; an empty one is the working tree.
-func diffSides(cmd *cobra.Command, p *core.Project, a []string) (from, to string, err error) {
-	switch len(a) {
-	case 0:
-		// On a branch without a commit there is no HEAD, and everything is new.
-		head, err := p.Git.Head(cmd.Context())
-		if head != "" {
-			head = "HEAD"
+// compare finds what changed between the revisions that the user named.
+func compare(ctx context.Context, p *core.Project, a []string) (*core.Comparison, error) {
+	switch {
+	case len(a) == 0:
+		c, err := p.Diff(ctx, "HEAD", "")
+		if err == nil && c.Old.Commit == "" {
+			// On a branch without a commit there is no HEAD, and everything is new.
+			return p.Diff(ctx, "", "")
 		}
-		return head, "", err
-	case 2:
-		return a[0], a[1], nil
+		return c, err
+	case len(a) == 2:
+		return p.Diff(ctx, a[0], a[1])
+	case !strings.Contains(a[0], ".."):
+		return p.Diff(ctx, a[0], "")
 	}
-	if !strings.Contains(a[0], "..") {
-		return a[0], "", nil
+	r, err := p.Git.Range(ctx, a[0])
+	if err != nil {
+		return nil, err
 	}
-	r, err := p.Git.Range(cmd.Context(), a[0])
-	return r.Old, r.New, err
+	return p.Diff(ctx, r.Old, r.New)
 }
 
 // reviewOf puts a comparison into words, as the rules in kept.toml see it.

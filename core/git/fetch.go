@@ -77,8 +77,13 @@ func (r *Repo) Parents(ctx context.Context, id string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parentsIn(out), nil
+}
+
+// parentsIn returns the parents that a raw commit names.
+func parentsIn(commit []byte) []string {
 	var parents []string
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(string(commit)) {
 		line = strings.TrimSuffix(line, "\n")
 		if line == "" {
 			break // the message
@@ -87,7 +92,7 @@ func (r *Repo) Parents(ctx context.Context, id string) ([]string, error) {
 			parents = append(parents, parent)
 		}
 	}
-	return parents, nil
+	return parents
 }
 
 // IsID reports whether s is a full object name, SHA-1 or SHA-256.

@@ -23,7 +23,9 @@ type File struct {
 
 // Content is what ReadFiles found for one File.
 type Content struct {
-	Data []byte
+	// Commit is the id that the File's revision stands for, "" where there is no such commit.
+	Commit string
+	Data   []byte
 	// Err wraps fs.ErrNotExist where the commit has no such file, is a
 	// *RevisionError where there is no such commit, and wraps ErrObjectMissing
 	// where the commit has the file but this repository lacks its bytes.
@@ -43,6 +45,22 @@ func (r *Repo) ReadFile(ctx context.Context, rev, path string) ([]byte, error) {
 // ReadFiles reads many files with one Git process. The result has one Content
 // for each file, in order; the error is for what stopped all of it.
 func (r *Repo) ReadFiles(ctx context.Context, files []File) ([]Content, error) {
+	return r.readFiles(ctx, files, isID)
+}
+
+// ReadVersions reads a file at several revisions, as users write them, with one
+// Git process. Unlike ReadFiles it takes the id of nothing but a commit for a
+// revision: that of an annotated tag stands for the commit, that of a tree for nothing.
+func (r *Repo) ReadVersions(ctx context.Context, path string, revs ...string) ([]Content, error) {
+	files := make([]File, len(revs))
+	for i, rev := range revs {
+		files[i] = File{rev, path}
+	}
+	return r.readFiles(ctx, files, func(string) bool { return false })
+}
+
+// readFiles is ReadFiles with a function that tells revisions to take as they are.
+func (r *Repo) readFiles(ctx context.Context, files []File, resolved func(string) bool) ([]Content, error) {
 	contents := make([]Content, len(files))
 	if len(files) == 0 {
 		return contents, nil
@@ -53,29 +71,21 @@ func (r *Repo) ReadFiles(ctx context.Context, files []File) ([]Content, error) {
 	}
 	defer b.stop()
 
-	ids := map[string]string{}
-	var names []string
+	ids, names := map[string]string{}, []string(nil)
 	for _, f := range files {
-		if _, known := ids[f.Revision]; known || f.Revision == "" || strings.ContainsAny(f.Revision, "\n\r\x00") {
-			continue
-		}
-		ids[f.Revision] = f.Revision
-		if !isID(f.Revision) {
-			ids[f.Revision] = ""
+		if resolved(f.Revision) {
+			ids[f.Revision] = f.Revision
+		} else {
 			names = append(names, f.Revision)
 		}
 	}
-	err = b.ask(len(names), func(i int) string { return names[i] + "^{commit}" }, func(i int, o object) {
-		if o.kind == "commit" {
-			ids[names[i]] = o.id
-		}
-	})
-	if err != nil {
+	if err := b.resolve(names, ids); err != nil {
 		return nil, err
 	}
 
 	var wanted []int
 	for i, f := range files {
+		contents[i].Commit = ids[f.Revision]
 		switch {
 		case ids[f.Revision] == "":
 			contents[i].Err = &RevisionError{Revision: f.Revision, Shallow: r.Shallow()}
@@ -109,10 +119,26 @@ func (r *Repo) ReadFiles(ctx context.Context, files []File) ([]Content, error) {
 		}
 		contents[i].Err = fmt.Errorf("read %q at %s: %w", files[i].Path, files[i].Revision, reason)
 		if errors.Is(reason, errNoCommit) {
-			contents[i].Err = &RevisionError{Revision: files[i].Revision, Shallow: r.Shallow()}
+			contents[i] = Content{Err: &RevisionError{Revision: files[i].Revision, Shallow: r.Shallow()}}
 		}
 	}
 	return contents, nil
+}
+
+// resolve adds to ids the commits that names stand for. A name of no commit is left out.
+func (b *batch) resolve(names []string, ids map[string]string) error {
+	var asked []string
+	for _, name := range names {
+		if _, known := ids[name]; !known && name != "" && !strings.ContainsAny(name, "\n\r\x00") {
+			ids[name] = ""
+			asked = append(asked, name)
+		}
+	}
+	return b.ask(len(asked), func(i int) string { return asked[i] + "^{commit}" }, func(i int, o object) {
+		if o.kind == "commit" {
+			ids[asked[i]] = o.id
+		}
+	})
 }
 
 // isID reports whether s is a full object name, SHA-1 or SHA-256.

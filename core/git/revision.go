@@ -70,18 +70,38 @@ func (r *Repo) Range(ctx context.Context, spec string) (Range, error) {
 		old, err := r.Resolve(ctx, spec)
 		return Range{Old: old}, err
 	}
-	old, err := r.Resolve(ctx, orHead(a))
+	ids, err := r.resolveAll(ctx, orHead(a), orHead(b))
 	if err != nil {
 		return Range{}, err
 	}
-	new, err := r.Resolve(ctx, orHead(b))
-	if err != nil {
-		return Range{}, err
-	}
+	old, new := ids[0], ids[1]
 	if symmetric {
 		old, err = r.MergeBase(ctx, old, new)
 	}
 	return Range{Old: old, New: new}, err
+}
+
+// resolveAll is Resolve for many revisions with one process, unless one of them
+// names no commit.
+func (r *Repo) resolveAll(ctx context.Context, revs ...string) ([]string, error) {
+	b, err := r.newBatch(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	defer b.stop()
+	known := map[string]string{}
+	if err := b.resolve(revs, known); err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(revs))
+	for i, rev := range revs {
+		if ids[i] = known[rev]; ids[i] == "" {
+			if ids[i], err = r.Resolve(ctx, rev); err != nil { // it knows why
+				return nil, err
+			}
+		}
+	}
+	return ids, nil
 }
 
 func orHead(rev string) string {
@@ -99,6 +119,25 @@ func (r *Repo) Head(ctx context.Context) (string, error) {
 		return "", nil
 	}
 	return id, err
+}
+
+// HeadCommit returns what Head does, and the ids of the commit's parents as
+// [Repo.Parents] does, with one process.
+func (r *Repo) HeadCommit(ctx context.Context) (id string, parents []string, err error) {
+	b, err := r.newBatch(ctx, false)
+	if err != nil {
+		return "", nil, err
+	}
+	defer b.stop()
+	err = b.ask(1, func(int) string { return "HEAD^{commit}" }, func(_ int, o object) {
+		if o.kind == "commit" {
+			id, parents = o.id, parentsIn(o.data)
+		}
+	})
+	if err == nil && id == "" {
+		id, err = r.Head(ctx) // it knows why
+	}
+	return id, parents, err
 }
 
 // MergeBase returns the id of the best common ancestor of two commits, given by
