@@ -324,6 +324,7 @@ func TestHostileOrigin(t *testing.T) {
 // the one of the lock unless it was edited since the lock last moved, and no
 // content that was ever edited by hand is lost.
 func TestRandomSteps(t *testing.T) {
+	t.Parallel()
 	const steps, seed = 150, 1
 	m := &model{sandbox: newRepository(t, copyStage), rand: rand.New(rand.NewPCG(seed, seed))}
 	m.write("README", "x")

@@ -109,6 +109,7 @@ func TestSpecialFiles(t *testing.T) {
 
 // Contents and folders that are easily forgotten come back as they were.
 func TestOddArtifacts(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("n", 255)
 	deep := strings.Repeat("folder-of-some-length/", 45) + "file"
 	for _, c := range []struct{ name, script, check string }{
@@ -149,6 +150,7 @@ func TestOddArtifacts(t *testing.T) {
 // What some system could not have, or what leads out of the folder, is refused
 // by name, and the former artifact is kept.
 func TestRefusedArtifacts(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, script, want string }{
 		{"absolute link", "mkdir out; ln -s /etc/passwd out/link", `"out/link"`},
 		{"link out of the folder", "mkdir out; ln -s ../../secret out/link", `"out/link"`},

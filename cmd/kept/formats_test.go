@@ -185,6 +185,7 @@ func (s *sandbox) sparse(set ...string) *sandbox {
 // TestRepositoryFormats holds that reading commits and restoring what they name
 // works in whatever kind of repository Git has made, go-git's blind spots included.
 func TestRepositoryFormats(t *testing.T) {
+	t.Parallel()
 	for _, format := range formats {
 		t.Run(format.name, func(t *testing.T) {
 			w := format.setup(newSandbox(t))

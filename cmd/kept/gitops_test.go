@@ -107,6 +107,7 @@ var operations = []struct {
 // TestGitOperations holds promise 3: after any operation that moves the lock,
 // every artifact is the one that the lock on disk names, without a command.
 func TestGitOperations(t *testing.T) {
+	t.Parallel()
 	story := newStory(t)
 	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
@@ -142,6 +143,7 @@ func TestGitOperations(t *testing.T) {
 
 // TestGitWorktreesAndClones is the part of the table that makes new working trees.
 func TestGitWorktreesAndClones(t *testing.T) {
+	t.Parallel()
 	story := newStory(t)
 	t.Run("worktree add", func(t *testing.T) {
 		s := story.fork(t)

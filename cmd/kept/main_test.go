@@ -57,7 +57,7 @@ func newSandbox(t *testing.T) *sandbox {
 	bin := filepath.Join(dir, "bin")
 	putBinary(t, bin)
 	config := filepath.Join(dir, "gitconfig")
-	text := "[user]\n name = Ada\n email = ada@example.org\n[init]\n defaultBranch = main\n[protocol \"file\"]\n allow = always\n[advice]\n detachedHead = false\n"
+	text := "[user]\n name = Ada\n email = ada@example.org\n[init]\n defaultBranch = main\n[core]\n fsync = none\n[protocol \"file\"]\n allow = always\n[advice]\n detachedHead = false\n"
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -193,6 +193,7 @@ var mergeOperations = []struct {
 // every block is that of the branch that ran it, the lock is canonical, and the
 // artifacts are those of the merged lock.
 func TestMerges(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	for _, driver := range drivers {
 		for _, op := range mergeOperations {
@@ -213,6 +214,7 @@ func TestMerges(t *testing.T) {
 // TestMergeLeavesStale holds that a clean merge does not pass for a measured
 // one: what reads the output of a stage that the other branch ran is stale.
 func TestMergeLeavesStale(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	ways := map[string]func(s *sandbox){
 		"merge": func(s *sandbox) {
@@ -263,6 +265,7 @@ func TestMergeLeavesStale(t *testing.T) {
 // TestResolveOperations settles the same conflict in the middle of every
 // operation of Git, and goes on with the command that kept names.
 func TestResolveOperations(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	ops := []struct {
 		name, sides, next string
@@ -331,6 +334,7 @@ func TestResolveOperations(t *testing.T) {
 // TestResolveKeepsWhatMerged holds that a side is taken for what is in conflict
 // and for nothing else, whatever the file looks like.
 func TestResolveKeepsWhatMerged(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	both := func(t *testing.T, set func(s *sandbox)) *sandbox {
 		s := story.fork(t)
@@ -426,6 +430,7 @@ func TestResolveKeepsWhatMerged(t *testing.T) {
 
 // TestResolveRerun measures again in the middle of a merge.
 func TestResolveRerun(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	start := func(t *testing.T) (s, e *sandbox) {
 		s = story.fork(t)
@@ -533,6 +538,7 @@ func TestResolveData(t *testing.T) {
 
 // TestMergeDeletedLock is a lock that one side deleted and the other changed.
 func TestMergeDeletedLock(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	for _, from := range []string{"left", "gone"} {
 		for _, side := range []string{"--ours", "--theirs"} {
@@ -564,6 +570,7 @@ func TestMergeDeletedLock(t *testing.T) {
 
 // TestMergeAddedLocks merges locks without a common ancestor.
 func TestMergeAddedLocks(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	for _, driver := range drivers {
 		t.Run(driver.name, func(t *testing.T) {
@@ -596,6 +603,7 @@ func TestMergeAddedLocks(t *testing.T) {
 // TestMergeCrosswise merges branches that merged each other before: the common
 // ancestor that Git makes of the two holds conflicts.
 func TestMergeCrosswise(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	for _, driver := range drivers {
 		t.Run(driver.name, func(t *testing.T) {
@@ -624,6 +632,7 @@ func TestMergeCrosswise(t *testing.T) {
 
 // TestMergeMovedExperiment merges the rename of the experiment's folder with a run in it.
 func TestMergeMovedExperiment(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	for _, driver := range drivers {
 		t.Run(driver.name, func(t *testing.T) {
@@ -644,6 +653,7 @@ func TestMergeMovedExperiment(t *testing.T) {
 // TestMergeStrategyOptions holds that -X never makes a lock that passes: the
 // driver leaves the conflict to people, and what Git splices as text is refused.
 func TestMergeStrategyOptions(t *testing.T) {
+	t.Parallel()
 	story := newBranches(t)
 	for _, option := range []string{"ours", "theirs"} {
 		s := story.fork(t)

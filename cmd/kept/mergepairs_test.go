@@ -38,6 +38,7 @@ type pair struct {
 // as a server without one does, and compares each result with what a merge
 // block by block has to give.
 func TestMergePairs(t *testing.T) {
+	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))

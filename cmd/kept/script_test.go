@@ -25,7 +25,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			config := filepath.Join(env.WorkDir, ".gitconfig")
-			text := "[user]\n name = Ada\n email = ada@example.org\n[init]\n defaultBranch = main\n[advice]\n detachedHead = false\n"
+			text := "[user]\n name = Ada\n email = ada@example.org\n[init]\n defaultBranch = main\n[core]\n fsync = none\n[advice]\n detachedHead = false\n"
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				return err
 			}
