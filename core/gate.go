@@ -89,17 +89,13 @@ func (p *Project) Gate(ctx context.Context, spec string, env func(string) string
 // recognize gives a side that is the working tree the commit that is checked
 // out, where that one has the same lock: then its reports can say how to get it.
 func (p *Project) recognize(ctx context.Context, side *Side) error {
-	commit, err := p.Git.Head(ctx)
-	if err != nil || commit == "" {
-		return err
-	}
-	committed, err := p.LockAt(ctx, commit)
+	head, err := p.Side(ctx, "HEAD")
 	var broken *FileError
 	if errors.As(err, &broken) {
 		return nil
 	}
-	if err == nil && len(lockfile.Diff(committed, side.Lock)) == 0 {
-		side.Rev, side.Commit = "HEAD", commit
+	if err == nil && head.Commit != "" && len(lockfile.Diff(head.Lock, side.Lock)) == 0 {
+		side.Rev, side.Commit = head.Rev, head.Commit
 	}
 	return err
 }
