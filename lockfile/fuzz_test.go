@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -111,6 +112,74 @@ func FuzzMerge(f *testing.F) {
 			t.Fatalf("Merge(x, x, x) gives %d conflicts, %v and\n%s", conflicts, err, same)
 		}
 	})
+}
+
+// FuzzUnmerged settles whatever can be read of a merge with either side. What
+// comes of it is a lock, or is refused with a reason.
+func FuzzUnmerged(f *testing.F) {
+	all := seeds(f)
+	for i, seed := range all {
+		base, ours, theirs := all[(i+1)%len(all)], seed, all[(i+2)%len(all)]
+		merged, _, err := Merge(base, ours, theirs, MergeOptions{Ours: "ours", Theirs: "theirs"})
+		if err == nil {
+			f.Add(merged, base, ours, theirs)
+		}
+		f.Add(ours, base, ours, theirs)
+		f.Add(theirs, []byte{}, ours, theirs)
+		f.Add([]byte{}, base, []byte{}, theirs)
+		f.Add(slices.Concat([]byte("<<<<<<< a\n"), ours, []byte("||||||| b\n"), base, []byte("=======\n"), theirs, []byte(">>>>>>> c\n")), base, ours, theirs)
+	}
+	f.Fuzz(func(t *testing.T, file, base, ours, theirs []byte) {
+		for _, data := range []*[]byte{&file, &base, &ours, &theirs} {
+			if lock := withoutResults(parseError(*data), *data); lock != nil {
+				*data = lock.Marshal()
+			}
+			if len(*data) == 0 {
+				*data = nil // that side has none
+			}
+		}
+		settleAll(t, file, nil)
+		settleAll(t, file, &Versions{Base: base, Ours: ours, Theirs: theirs})
+	})
+}
+
+func settleAll(t *testing.T, file []byte, versions *Versions) {
+	t.Helper()
+	for _, side := range []func(*Conflict) *Lock{
+		func(c *Conflict) *Lock { return c.Ours },
+		func(c *Conflict) *Lock { return c.Theirs },
+	} {
+		u, err := ParseUnmerged(file, versions)
+		if err != nil {
+			if text := err.Error(); u != nil || text == "" || len(text) > 1000 {
+				t.Fatalf("ParseUnmerged returned %v and %q", u, err)
+			}
+			return
+		}
+		if slices.ContainsFunc(u.Conflicts, func(c *Conflict) bool { return side(c) == nil }) {
+			continue // which core refuses: nobody measured that side
+		}
+		for _, c := range u.Conflicts {
+			u.Settle(c, side(c))
+		}
+		if len(u.Conflicts) > 0 {
+			t.Fatalf("still in conflict: %q", u.Names())
+		}
+		text, err := u.Marshal(MergeOptions{})
+		if err != nil {
+			if text := err.Error(); text == "" || len(text) > 1000 {
+				t.Fatalf("Marshal returned %q", err)
+			}
+			continue
+		}
+		lock, err := Parse(text)
+		if err != nil {
+			t.Fatalf("what was settled is refused: %v\n%s", err, text)
+		}
+		if !bytes.Equal(lock.Marshal(), text) {
+			t.Fatalf("what was settled is not canonical\n%s", text)
+		}
+	}
 }
 
 func FuzzSeries(f *testing.F) {

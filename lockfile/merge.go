@@ -215,9 +215,9 @@ func (s side) at(key string) version {
 }
 
 // markClashes turns blocks into conflicts until no two artifacts lie at one
-// place, whichever side all conflicts are settled with. Either side is free of
-// clashes, so that one of two clashing blocks comes from the other side alone:
-// that one is marked.
+// place, whichever side all conflicts are settled with. Where either side is free
+// of clashes, one of two clashing blocks comes from the other side alone: that
+// one is marked. Two blocks that clash in a side itself are left to Check.
 func markClashes(pieces []*piece) {
 	ours := func(p *piece) version { return p.ours }
 	theirs := func(p *piece) version { return p.theirs }
@@ -226,7 +226,7 @@ func markClashes(pieces []*piece) {
 }
 
 // markAmong marks clashes of a merge whose conflicts are settled with one side,
-// and reports whether there were any.
+// and reports whether that made a conflict of anything.
 func markAmong(pieces []*piece, side func(*piece) version) bool {
 	var places []place
 	owners := map[string]*piece{}
@@ -239,7 +239,7 @@ func markAmong(pieces []*piece, side func(*piece) version) bool {
 		owners[formatPath(p.path...)] = p
 	}
 	sortPlaces(places)
-	marked := map[*piece]bool{}
+	marked, changed := map[*piece]bool{}, false
 	var last place
 	for _, next := range places {
 		a, b := owners[formatPath(last.key...)], owners[formatPath(next.key...)]
@@ -248,12 +248,13 @@ func markAmong(pieces []*piece, side func(*piece) version) bool {
 			continue
 		}
 		if !b.conflict && b.taken().text != side(b).text {
-			b.conflict, marked[b] = true, true
+			b.conflict, marked[b], changed = true, true, true
 		} else {
+			changed = changed || !a.conflict
 			a.conflict, marked[a], last = true, true, next
 		}
 	}
-	return len(marked) > 0
+	return changed
 }
 
 // separated returns a unit's text with the blank line that stands before a block.

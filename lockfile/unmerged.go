@@ -74,7 +74,7 @@ func ParseUnmerged(file []byte, versions *Versions) (*Unmerged, error) {
 			p.conflict = p.ours.text != p.theirs.text || v.lock == nil
 			u.add(p, v)
 		}
-		return u.sorted(), u.check()
+		return u.sorted().checked()
 	}
 
 	sides, err := readVersions(versions)
@@ -104,7 +104,7 @@ func ParseUnmerged(file []byte, versions *Versions) (*Unmerged, error) {
 		}
 		break
 	}
-	return u, u.check()
+	return u.checked()
 }
 
 // unmergedFile is what the working tree has in the middle of a merge.
@@ -222,8 +222,13 @@ func (u *Unmerged) sorted() *Unmerged {
 	return u
 }
 
-// check refuses settled blocks that do not go together.
-func (u *Unmerged) check() error { return u.Settled.Check() }
+// checked refuses settled blocks that do not go together.
+func (u *Unmerged) checked() (*Unmerged, error) {
+	if err := u.Settled.Check(); err != nil {
+		return nil, err
+	}
+	return u, nil
+}
 
 // Names returns what is in conflict.
 func (u *Unmerged) Names() []string {
@@ -253,7 +258,7 @@ func (u *Unmerged) Conflict(stage string) *Conflict {
 // Marshal returns the canonical text of what is settled, with what is left in
 // conflict between markers, as Merge writes it.
 func (u *Unmerged) Marshal(opts MergeOptions) ([]byte, error) {
-	if err := u.check(); err != nil {
+	if err := u.Settled.Check(); err != nil {
 		return nil, err
 	}
 	pieces := alignUnits(side{}, u.Settled.side(), side{})
