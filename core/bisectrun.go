@@ -9,41 +9,43 @@ import (
 	"strings"
 
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/core/pipeline"
 )
 
 // BisectRun tries the commits inside a transition, each in a worktree of its own
 // beside the user's. step returns the command line of what calls BisectStep in
-// the folder of the experiment there. The words of Git and of the steps go to out. It returns the commit that broke
-// the metric.
-func (p *Project) BisectRun(ctx context.Context, t Transition, step func(folder string) []string, out io.Writer) (commit git.Commit, err error) {
+// the folder of the experiment there. The words of Git and of the steps go to
+// out. It returns the commit that broke the metric.
+func (p *Project) BisectRun(ctx context.Context, t history.Transition, step func(folder string) []string, out io.Writer) (commit history.Commit, err error) {
 	scratch, err := p.Git.Scratch(ctx, t.To.Commit.ID)
 	if err != nil {
-		return git.Commit{}, err
+		return history.Commit{}, err
 	}
 	defer func() { err = errors.Join(err, scratch.Close()) }()
 	argv := step(filepath.Join(scratch.Root, filepath.FromSlash(p.Rel)))
 	id, err := scratch.Bisect(ctx, t.To.Commit.ID, t.From.Commit.ID, argv, out)
 	if errors.Is(err, git.ErrSkipped) {
-		return git.Commit{}, &InconclusiveError{Reason: fmt.Sprintf("of the commits after %.10s up to %.10s, those that are left can't be run", t.From.Commit.ID, t.To.Commit.ID)}
+		return history.Commit{}, &history.InconclusiveError{Reason: fmt.Sprintf("of the commits after %.10s up to %.10s, those that are left can't be run", t.From.Commit.ID, t.To.Commit.ID)}
 	}
 	if err != nil {
-		return git.Commit{}, err
+		return history.Commit{}, err
 	}
-	return p.Git.Commit(ctx, id)
+	found, err := p.Git.Commit(ctx, id)
+	return commitOf(found), err
 }
 
 // MeasuredBy returns the metric of that name as a stage of kept.toml measures
 // it: where the stage "a" and the stage "a.b" could, it is the latter's.
-func (p *Project) MeasuredBy(name string) (Metric, error) {
-	var found Metric
+func (p *Project) MeasuredBy(name string) (history.Metric, error) {
+	var found history.Metric
 	for _, s := range p.Experiment.Stages {
 		if key, ok := strings.CutPrefix(name, s.Name+"."); ok && len(s.Name) > len(found.Stage) {
-			found = Metric{s.Name, key}
+			found = history.Metric{Stage: s.Name, Key: key}
 		}
 	}
 	if found.Stage == "" {
-		return found, &UnknownMetricError{Name: name}
+		return found, &history.UnknownMetricError{Name: name}
 	}
 	return found, nil
 }
@@ -51,7 +53,7 @@ func (p *Project) MeasuredBy(name string) (Metric, error) {
 // BisectStep brings the stage of a metric up to date, with those before it, and
 // reports whether the condition is true of what it measured. Whatever the run
 // did to files that Git tracks is undone: the worktree is one for bisecting.
-func (p *Project) BisectStep(ctx context.Context, m Metric, c Condition, opts RunOptions) (broken bool, err error) {
+func (p *Project) BisectStep(ctx context.Context, m history.Metric, c history.Condition, opts RunOptions) (broken bool, err error) {
 	defer func() { err = errors.Join(err, p.Git.ResetHard(context.WithoutCancel(ctx))) }()
 	p.bringInputs(ctx, m.Stage)
 	opts.Stages = []string{m.Stage}
@@ -62,10 +64,10 @@ func (p *Project) BisectStep(ctx context.Context, m Metric, c Condition, opts Ru
 	if err != nil {
 		return false, err
 	}
-	value := (&Version{Lock: lock}).Value(m)
+	value := (&history.Version{Lock: lock}).Value(m)
 	broken, known := c.Holds(value)
 	if !known {
-		return false, &InconclusiveError{Reason: fmt.Sprintf("the run measured no %s that can be compared", m)}
+		return false, &history.InconclusiveError{Reason: fmt.Sprintf("the run measured no %s that can be compared", m)}
 	}
 	return broken, nil
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -23,47 +24,18 @@ type HistoryOptions struct {
 	WorkingTree bool
 }
 
-// History is the lock of an experiment over time.
-type History struct {
-	// Versions come before what they were made of, the newest first.
-	Versions []*Version
-	// Shallow says that the clone ends before the history does.
-	Shallow bool
-}
-
-// Version is the lock as a commit left it.
-type Version struct {
-	// Commit is the commit that changed the lock. It has no ID where the version is
-	// the working tree's, and nothing but its ID where it is Beyond.
-	Commit git.Commit
-	// Parents are the versions that this one replaced: none for the first, several
-	// for a merge.
-	Parents []*Version
-	// Beyond marks a version outside of the range that was asked for. It is a parent
-	// of one inside and in no list, and its own parents are not known.
-	Beyond bool
-	// Lock is empty where the commit has no lock, and nil where Err says why it
-	// can't be read: nobody resolved a conflict, a merge spliced it, a newer kept
-	// wrote it.
-	Lock *lockfile.Lock
-	Err  error
-}
-
-// Uncommitted reports whether the version is the working tree's.
-func (v *Version) Uncommitted() bool { return v.Commit.ID == "" }
-
 // errNotFile reports something else than a file where a lock belongs.
 var errNotFile = errors.New("it is not a file")
 
 // History reads all versions of the lock that history has. One that can't be
 // read is in the result with its error. A folder that was renamed begins a
 // history of its own.
-func (p *Project) History(ctx context.Context, o HistoryOptions) (*History, error) {
+func (p *Project) History(ctx context.Context, o HistoryOptions) (*history.History, error) {
 	commits, err := p.Git.Log(ctx, p.LockPath(), git.LogOptions{Revision: o.Revision, Since: o.Since, FirstParent: o.FirstParent})
 	if err != nil {
 		return nil, err
 	}
-	h := &History{Shallow: len(commits) == 0 && p.Git.Shallow()}
+	h := &history.History{Shallow: len(commits) == 0 && p.Git.Shallow()}
 	versions, beyond := connect(commits)
 	for _, v := range versions {
 		h.Shallow = h.Shallow || v.Commit.Boundary
@@ -82,18 +54,21 @@ func (p *Project) History(ctx context.Context, o HistoryOptions) (*History, erro
 
 // connect makes versions of commits. Parents that are not among these are
 // returned as well.
-func connect(commits []git.Commit) (versions, beyond []*Version) {
-	byID := make(map[string]*Version, len(commits))
+func connect(commits []git.Commit) (versions, beyond []*history.Version) {
+	byID := make(map[string]*history.Version, len(commits))
 	for _, c := range commits {
-		v := &Version{Commit: c}
+		v := &history.Version{Commit: commitOf(c), Blob: c.New}
+		if c.Odd {
+			v.Err = errNotFile
+		}
 		versions = append(versions, v)
 		byID[c.ID] = v
 	}
-	for _, v := range versions {
-		for _, id := range v.Commit.Parents {
+	for i, v := range versions {
+		for _, id := range commits[i].Parents {
 			parent := byID[id]
 			if parent == nil {
-				parent = &Version{Commit: git.Commit{ID: id}, Beyond: true}
+				parent = &history.Version{Commit: history.Commit{ID: id}, Beyond: true}
 				byID[id] = parent
 				beyond = append(beyond, parent)
 			}
@@ -105,10 +80,14 @@ func connect(commits []git.Commit) (versions, beyond []*Version) {
 	return versions, beyond
 }
 
+func commitOf(c git.Commit) history.Commit {
+	return history.Commit{ID: c.ID, Author: c.Author, Subject: c.Subject, Time: c.Time, Boundary: c.Boundary}
+}
+
 // uncommitted returns the lock on disk as a version, or nil where it is the
 // newest one of versions.
-func (p *Project) uncommitted(versions []*Version) *Version {
-	v := &Version{Commit: git.Commit{Subject: "not committed yet"}}
+func (p *Project) uncommitted(versions []*history.Version) *history.Version {
+	v := &history.Version{Commit: history.Commit{Subject: "not committed yet"}}
 	if len(versions) > 0 {
 		v.Parents = versions[:1:1]
 	}
@@ -139,20 +118,19 @@ func (p *Project) uncommitted(versions []*Version) *Version {
 
 // readVersions fills in the locks. Parsing takes longer than what Git does, so
 // it goes on beside it, and equal blobs are parsed once.
-func (p *Project) readVersions(ctx context.Context, versions, beyond []*Version) error {
-	byBlob := map[string][]*Version{}
+func (p *Project) readVersions(ctx context.Context, versions, beyond []*history.Version) error {
+	byBlob := map[string][]*history.Version{}
 	var blobs []string
 	for _, v := range versions {
 		switch {
-		case v.Commit.Odd:
-			v.Err = errNotFile
-		case v.Commit.New == "":
+		case v.Err != nil:
+		case v.Blob == "":
 			v.Lock = lockfile.New()
 		default:
-			if byBlob[v.Commit.New] == nil {
-				blobs = append(blobs, v.Commit.New)
+			if byBlob[v.Blob] == nil {
+				blobs = append(blobs, v.Blob)
 			}
-			byBlob[v.Commit.New] = append(byBlob[v.Commit.New], v)
+			byBlob[v.Blob] = append(byBlob[v.Blob], v)
 		}
 	}
 	var locks lockfile.Parser
@@ -186,7 +164,7 @@ func (p *Project) readVersions(ctx context.Context, versions, beyond []*Version)
 }
 
 // readBeyond reads the locks of commits that the log does not have.
-func (p *Project) readBeyond(ctx context.Context, beyond []*Version) error {
+func (p *Project) readBeyond(ctx context.Context, beyond []*history.Version) error {
 	files := make([]git.File, len(beyond))
 	for i, v := range beyond {
 		files[i] = git.File{Revision: v.Commit.ID, Path: p.LockPath()}
@@ -206,56 +184,4 @@ func (p *Project) readBeyond(ctx context.Context, beyond []*Version) error {
 		}
 	}
 	return nil
-}
-
-// Before returns the nearest versions before v whose locks can be read: its
-// parents, or what is behind those that can't be.
-func (v *Version) Before() []*Version {
-	if !slices.ContainsFunc(v.Parents, func(p *Version) bool { return p.Lock == nil }) {
-		return v.Parents
-	}
-	var found []*Version
-	seen := map[*Version]bool{}
-	queue := slices.Clone(v.Parents)
-	for len(queue) > 0 {
-		p := queue[0]
-		queue = queue[1:]
-		if seen[p] {
-			continue
-		}
-		seen[p] = true
-		if p.Lock != nil {
-			found = append(found, p)
-			continue
-		}
-		queue = append(queue, p.Parents...)
-	}
-	return found
-}
-
-// Changed returns what v changed in the lock, against the first version before
-// it: nothing where v has the content of any version before it, as a merge that
-// takes one side, and nothing where v can't be read.
-func (v *Version) Changed() []lockfile.Change {
-	if v.Lock == nil {
-		return nil
-	}
-	before := v.Before()
-	if len(before) == 0 {
-		return lockfile.Diff(nil, v.Lock)
-	}
-	var first []lockfile.Change
-	for i, old := range before {
-		if old.Lock == v.Lock {
-			return nil
-		}
-		changes := lockfile.Diff(old.Lock, v.Lock)
-		if len(changes) == 0 {
-			return nil
-		}
-		if i == 0 {
-			first = changes
-		}
-	}
-	return first
 }

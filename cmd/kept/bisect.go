@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/core/metrics"
 )
 
@@ -93,7 +94,7 @@ func runBisect(ctx context.Context, u *ui, f *bisectFlags) error {
 	return err
 }
 
-func (u *ui) printBisection(b *core.Bisection, f *bisectFlags, better metrics.Direction) {
+func (u *ui) printBisection(b *history.Bisection, f *bisectFlags, better metrics.Direction) {
 	found, ok := b.Found()
 	if !ok {
 		u.printTransitions(b, better)
@@ -125,7 +126,7 @@ func (f *bisectFlags) again() string {
 	return strings.Join(append(words, "--run"), " ")
 }
 
-func (u *ui) printTransition(title string, t core.Transition, b *core.Bisection, better metrics.Direction) {
+func (u *ui) printTransition(title string, t history.Transition, b *history.Bisection, better metrics.Direction) {
 	u.printf("%s %s  %s\n", u.paint(bold, clean(b.Metric.String())), metricsText(t.Old, t.New), movedText(t.Old, t.New, better))
 	u.printf("%s %s\n", title, u.commitLine(t.To))
 	for _, line := range causesText(t.To.Causes()) {
@@ -134,7 +135,7 @@ func (u *ui) printTransition(title string, t core.Transition, b *core.Bisection,
 	u.printf("before: %s\n", u.commitLine(t.From))
 }
 
-func (u *ui) commitLine(v *core.Version) string {
+func (u *ui) commitLine(v *history.Version) string {
 	if v.Beyond {
 		return u.paint(yellow, versionID(v))
 	}
@@ -142,7 +143,7 @@ func (u *ui) commitLine(v *core.Version) string {
 }
 
 // printTransitions prints what there is where no single commit is the culprit.
-func (u *ui) printTransitions(b *core.Bisection, better metrics.Direction) {
+func (u *ui) printTransitions(b *history.Bisection, better metrics.Direction) {
 	if !b.Monotonic() {
 		u.say("%s did not break once and for all: it became %s and the contrary again; the largest step comes first", clean(b.Metric.String()), b.Condition)
 	} else if len(b.Transitions) > 1 {
@@ -164,7 +165,7 @@ func (u *ui) printTransitions(b *core.Bisection, better metrics.Direction) {
 }
 
 // bisectRun tries the commits between two records.
-func (u *ui) bisectRun(ctx context.Context, p *core.Project, b *core.Bisection, t core.Transition, better metrics.Direction, asJSON bool) error {
+func (u *ui) bisectRun(ctx context.Context, p *core.Project, b *history.Bisection, t history.Transition, better metrics.Direction, asJSON bool) error {
 	binary, err := os.Executable()
 	if err != nil {
 		return err
@@ -177,10 +178,10 @@ func (u *ui) bisectRun(ctx context.Context, p *core.Project, b *core.Bisection, 
 		return err
 	}
 	if asJSON {
-		return u.json(bisectShape(p.Rel, b, &core.Version{Commit: commit}))
+		return u.json(bisectShape(p.Rel, b, &history.Version{Commit: commit}))
 	}
 	u.printf("%s %s  %s\n", u.paint(bold, clean(b.Metric.String())), metricsText(t.Old, t.New), movedText(t.Old, t.New, better))
-	u.printf("broken by %s\n", u.commitLine(&core.Version{Commit: commit}))
+	u.printf("broken by %s\n", u.commitLine(&history.Version{Commit: commit}))
 	u.printf("recorded by %s\n", u.commitLine(t.To))
 	return nil
 }
@@ -208,7 +209,7 @@ func (u *ui) tryCommit(ctx context.Context, f *bisectFlags) (broken bool, err er
 	for _, name := range []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"} {
 		os.Unsetenv(name)
 	}
-	_, condition, err := core.ParseCondition(f.When)
+	_, condition, err := history.ParseCondition(f.When)
 	if err != nil {
 		return false, err
 	}
@@ -248,7 +249,7 @@ type transitionJSON struct {
 }
 
 // bisectShape is the result in JSON; ran is what --run found, nil without it.
-func bisectShape(rel string, b *core.Bisection, ran *core.Version) bisectionJSON {
+func bisectShape(rel string, b *history.Bisection, ran *history.Version) bisectionJSON {
 	shape := bisectionJSON{Version: 1, Experiment: rel, Metric: b.Metric.String(), Condition: b.Condition.String(),
 		Monotonic: b.Monotonic(), Transitions: []transitionJSON{}}
 	if t, ok := b.Found(); ok && ran == nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/history"
 )
 
 func newBlame(u *ui) *cobra.Command {
@@ -42,7 +43,7 @@ that came through a merge, is nobody's doing.`,
 	return addExits(cmd, "2 wrong usage or a lock that can't be read", "3 no such metric")
 }
 
-func (u *ui) printBlame(blamed []core.Blamed) {
+func (u *ui) printBlame(blamed []history.Blamed) {
 	if len(blamed) == 0 {
 		u.say("no metric is recorded here")
 	}
@@ -67,7 +68,7 @@ func (u *ui) printBlame(blamed []core.Blamed) {
 	}
 }
 
-func blameSubject(v *core.Version) string {
+func blameSubject(v *history.Version) string {
 	switch {
 	case v.Uncommitted():
 		return "not committed yet"
@@ -78,7 +79,7 @@ func blameSubject(v *core.Version) string {
 }
 
 // sayShallow says that a history is not all there is.
-func (u *ui) sayShallow(h *core.History) {
+func (u *ui) sayShallow(h *history.History) {
 	if h.Shallow {
 		u.say("this clone is shallow: what is older is not here")
 		u.say("%s git fetch --unshallow", u.paint(yellow, "hint:"))
@@ -100,7 +101,7 @@ type blamedValueJSON struct {
 	Changes []causeJSON `json:"changes"`
 }
 
-func blameShape(rel string, blamed []core.Blamed) blameJSON {
+func blameShape(rel string, blamed []history.Blamed) blameJSON {
 	shape := blameJSON{Version: 1, Experiment: rel, Metrics: []blamedValueJSON{}}
 	for _, b := range blamed {
 		shape.Metrics = append(shape.Metrics, blamedValueJSON{b.Metric.String(), b.Metric.Stage, b.Metric.Key,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/plot"
 	"github.com/kept-dev/kept/lockfile"
@@ -92,7 +93,7 @@ func runLog(cmd *cobra.Command, u *ui, f *logFlags, words []string) error {
 
 // historyFor reads the history that a command line is about, and returns the
 // words of it that are metrics.
-func historyFor(cmd *cobra.Command, p *core.Project, f *logFlags, words []string) (*core.History, []string, error) {
+func historyFor(cmd *cobra.Command, p *core.Project, f *logFlags, words []string) (*history.History, []string, error) {
 	ctx := cmd.Context()
 	o := core.HistoryOptions{Revision: f.rev, Since: f.since, FirstParent: f.firstParent}
 	var revisions []string
@@ -120,11 +121,11 @@ func historyFor(cmd *cobra.Command, p *core.Project, f *logFlags, words []string
 }
 
 // splitRevisions takes those words that name no metric in the history but a revision.
-func splitRevisions(ctx context.Context, p *core.Project, h *core.History, words []string) (revisions, rest []string) {
+func splitRevisions(ctx context.Context, p *core.Project, h *history.History, words []string) (revisions, rest []string) {
 	known := h.Metrics()
 	for _, word := range words {
-		_, err := core.FindMetrics(known, word)
-		var unknown *core.UnknownMetricError
+		_, err := history.Find(known, word)
+		var unknown *history.UnknownMetricError
 		if errors.As(err, &unknown) && isRevision(ctx, p.Git, word) {
 			revisions = append(revisions, word)
 			continue
@@ -144,24 +145,24 @@ func isRevision(ctx context.Context, repo *git.Repo, word string) bool {
 
 // metricLog is what the log command found.
 type metricLog struct {
-	history *core.History
+	history *history.History
 	rules   metrics.Rules
 	// chosen are the metrics to show; named says that the user chose them.
-	chosen []core.Metric
+	chosen []history.Metric
 	named  bool
 	rows   []logRow
 }
 
 // logRow is a version that changed something.
 type logRow struct {
-	version *core.Version
+	version *history.Version
 	metrics []metricChange
 	params  []lockfile.Change
 }
 
 // metricChange is how a version changed one metric; a nil side has no value.
 type metricChange struct {
-	core.Metric
+	history.Metric
 	old, new lockfile.Value
 }
 
@@ -170,7 +171,7 @@ func (l *metricLog) choose(words []string) error {
 	known := l.history.Metrics()
 	l.named = len(words) > 0
 	for _, word := range words {
-		found, err := core.FindMetrics(known, word)
+		found, err := history.Find(known, word)
 		if err != nil {
 			return err
 		}
@@ -192,9 +193,9 @@ func (l *metricLog) choose(words []string) error {
 }
 
 // row returns what a version changed, or nil where that is nothing to show.
-func (l *metricLog) row(v *core.Version) *logRow {
+func (l *metricLog) row(v *history.Version) *logRow {
 	if v.Err != nil {
-		if sameBlob(v) {
+		if v.TookOver() {
 			return nil // A merge that took over what can't be read.
 		}
 		return &logRow{version: v}
@@ -234,12 +235,8 @@ func (l *metricLog) row(v *core.Version) *logRow {
 	return row
 }
 
-func sameBlob(v *core.Version) bool {
-	return slices.ContainsFunc(v.Parents, func(p *core.Version) bool { return p.Commit.New == v.Commit.New && v.Commit.New != "" })
-}
-
 // numbers returns the values of a metric, the oldest first.
-func (l *metricLog) numbers(m core.Metric) []float64 {
+func (l *metricLog) numbers(m history.Metric) []float64 {
 	var numbers []float64
 	for _, row := range slices.Backward(l.rows) {
 		for _, c := range row.metrics {
@@ -252,7 +249,7 @@ func (l *metricLog) numbers(m core.Metric) []float64 {
 }
 
 // last returns the newest value of a metric.
-func (l *metricLog) last(m core.Metric) lockfile.Value {
+func (l *metricLog) last(m history.Metric) lockfile.Value {
 	for _, row := range l.rows {
 		for _, c := range row.metrics {
 			if c.Metric == m && c.new != nil {
@@ -285,7 +282,7 @@ func (u *ui) printLog(l *metricLog) {
 }
 
 // logHead is the line above the rows: a metric's course and its extremes.
-func (u *ui) logHead(l *metricLog, m core.Metric, numbers []float64) []string {
+func (u *ui) logHead(l *metricLog, m history.Metric, numbers []float64) []string {
 	name := u.paint(bold, clean(m.String()))
 	line := sparkline(numbers, 40, u.ascii)
 	low, high := bounds(numbers)
@@ -296,7 +293,7 @@ func (u *ui) logHead(l *metricLog, m core.Metric, numbers []float64) []string {
 }
 
 // trim returns the value as it was recorded: an integer stays one.
-func trim(l *metricLog, m core.Metric, n float64) lockfile.Value {
+func trim(l *metricLog, m history.Metric, n float64) lockfile.Value {
 	if _, ok := l.last(m).(int64); ok && n == float64(int64(n)) {
 		return int64(n)
 	}
@@ -361,7 +358,7 @@ func (u *ui) printNotes(row logRow) {
 	}
 }
 
-func rowSubject(v *core.Version) string {
+func rowSubject(v *history.Version) string {
 	if v.Uncommitted() {
 		return "in the working tree"
 	}
@@ -376,7 +373,7 @@ func (u *ui) fit(line string) string {
 	return line
 }
 
-func (u *ui) paintID(v *core.Version, line string) string {
+func (u *ui) paintID(v *history.Version, line string) string {
 	id := versionID(v)
 	rest, ok := strings.CutPrefix(line, id)
 	if !ok {
@@ -482,7 +479,7 @@ func betterWord(d metrics.Direction) string {
 	return ""
 }
 
-func versionShape(v *core.Version) versionJSON {
+func versionShape(v *history.Version) versionJSON {
 	if v.Uncommitted() {
 		return versionJSON{Uncommitted: true}
 	}
@@ -578,7 +575,7 @@ func (u *ui) plotLog(l *metricLog, name string) error {
 }
 
 // line returns a metric over the number of the version, counted from the oldest.
-func (l *metricLog) line(m core.Metric) plot.Line {
+func (l *metricLog) line(m history.Metric) plot.Line {
 	line := plot.Line{Name: m.String()}
 	for i, row := range slices.Backward(l.rows) {
 		for _, c := range row.metrics {
@@ -600,7 +597,7 @@ func completeMetrics(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	var names []string
-	for _, m := range core.MetricsOf(lock) {
+	for _, m := range history.MetricsOf(lock) {
 		if utf8.ValidString(m.String()) {
 			names = append(names, m.String())
 		}

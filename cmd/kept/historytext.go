@@ -11,6 +11,7 @@ import (
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/plot"
 	"github.com/kept-dev/kept/lockfile"
@@ -29,7 +30,7 @@ func (u *ui) rulesOf(p *core.Project) metrics.Rules {
 const notCommitted = "not committed"
 
 // versionID is how a version is called in a column.
-func versionID(v *core.Version) string {
+func versionID(v *history.Version) string {
 	if v.Uncommitted() {
 		return notCommitted
 	}
@@ -37,7 +38,7 @@ func versionID(v *core.Version) string {
 }
 
 // versionDate is the day on which a version was made, where the reader is.
-func versionDate(v *core.Version) string {
+func versionDate(v *history.Version) string {
 	if v.Uncommitted() {
 		return ""
 	}
@@ -217,16 +218,16 @@ func floatOf(v lockfile.Value) (float64, bool) {
 
 // isOpen reports whether history has no answer to what was asked.
 func isOpen(err error) bool {
-	var metric *core.UnknownMetricError
-	var inconclusive *core.InconclusiveError
+	var metric *history.UnknownMetricError
+	var inconclusive *history.InconclusiveError
 	return errors.As(err, &metric) || errors.As(err, &inconclusive) || errors.Is(err, plot.ErrEmpty)
 }
 
 func hintHistory(err error) string {
-	var unknown *core.UnknownMetricError
-	var several *core.AmbiguousMetricError
-	var inconclusive *core.InconclusiveError
-	var condition *core.ConditionError
+	var unknown *history.UnknownMetricError
+	var several *history.AmbiguousMetricError
+	var inconclusive *history.InconclusiveError
+	var condition *history.ConditionError
 	switch {
 	case errors.As(err, &inconclusive) && inconclusive.Shallow:
 		return "git fetch --unshallow"

@@ -1,4 +1,4 @@
-package core
+package history
 
 import (
 	"errors"
@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -23,7 +22,7 @@ func graph(t *testing.T, text string) (*History, map[string]*Version) {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for _, line := range slices.Backward(lines) {
 		fields := strings.Fields(line)
-		v := &Version{Commit: git.Commit{ID: fields[0]}, Lock: lockfile.New()}
+		v := &Version{Commit: Commit{ID: fields[0]}, Lock: lockfile.New()}
 		switch fields[1] {
 		case "?":
 			v.Lock, v.Err = nil, &lockfile.ConflictError{Line: 1}
@@ -88,7 +87,7 @@ func TestTransitions(t *testing.T) {
 	} {
 		for _, mode := range []string{"since", "all"} {
 			h, _ := graph(t, test.graph)
-			s := &search{metric: accuracy, condition: condition, memo: map[*Version][]*Version{}}
+			s := newSearch(accuracy, condition)
 			b := &Bisection{Metric: accuracy, Bad: h.Versions[0]}
 			want := test.since
 			if mode == "since" {
@@ -115,25 +114,25 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-func TestFindMetrics(t *testing.T) {
+func TestFind(t *testing.T) {
 	all := []Metric{{"eval", "f1"}, {"train", "accuracy"}, {"train", "f1"}, {"train", "val.loss"}}
 	for word, want := range map[string]string{
 		"train.accuracy": "train.accuracy", "accuracy": "train.accuracy", "loss": "train.val.loss", "val.loss": "train.val.loss",
 		"*.f1": "eval.f1 train.f1", "train.*": "train.accuracy train.f1 train.val.loss", "f?": "eval.f1 train.f1", "*": "eval.f1 train.accuracy train.f1 train.val.loss",
 	} {
-		got, err := FindMetrics(all, word)
+		got, err := Find(all, word)
 		if text := strings.Join(namesOf(got), " "); text != want || err != nil {
-			t.Errorf("FindMetrics(%q) = %q, %v, want %q", word, text, err, want)
+			t.Errorf("Find(%q) = %q, %v, want %q", word, text, err, want)
 		}
 	}
 	var several *AmbiguousMetricError
-	if _, err := FindMetrics(all, "f1"); !errors.As(err, &several) || len(several.Candidates) != 2 {
+	if _, err := Find(all, "f1"); !errors.As(err, &several) || len(several.Candidates) != 2 {
 		t.Errorf("got %v, want both candidates", err)
 	}
 	for _, word := range []string{"accuracies", "nothing*", "", "train", "(", "a.b"} {
 		var unknown *UnknownMetricError
-		if _, err := FindMetrics(all, word); !errors.As(err, &unknown) {
-			t.Errorf("FindMetrics(%q): got %v, want an *UnknownMetricError", word, err)
+		if _, err := Find(all, word); !errors.As(err, &unknown) {
+			t.Errorf("Find(%q): got %v, want an *UnknownMetricError", word, err)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package core
+package history
 
 import (
 	"cmp"
@@ -72,14 +72,14 @@ func (h *History) Metrics() []Metric {
 			}
 		}
 	}
-	return sortedMetrics(found)
+	return sorted(found)
 }
 
 // MetricsOf returns all metrics of a lock, sorted.
 func MetricsOf(lock *lockfile.Lock) []Metric {
 	found := map[Metric]bool{}
 	addMetrics(found, lock)
-	return sortedMetrics(found)
+	return sorted(found)
 }
 
 func addMetrics(found map[Metric]bool, lock *lockfile.Lock) {
@@ -90,7 +90,7 @@ func addMetrics(found map[Metric]bool, lock *lockfile.Lock) {
 	}
 }
 
-func sortedMetrics(found map[Metric]bool) []Metric {
+func sorted(found map[Metric]bool) []Metric {
 	return slices.SortedFunc(maps.Keys(found), func(a, b Metric) int {
 		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Key, b.Key))
 	})
@@ -132,10 +132,10 @@ func fewNames(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// FindMetrics returns those of all that a word means: the name of one, the end
+// Find returns those of all metrics that a word means: the name of one, the end
 // of a single name behind a dot, or a pattern in which * stands for any text and
 // ? for one character.
-func FindMetrics(all []Metric, word string) ([]Metric, error) {
+func Find(all []Metric, word string) ([]Metric, error) {
 	if strings.ContainsAny(word, "*?") {
 		return matchMetrics(all, word)
 	}
@@ -195,64 +195,37 @@ func unknownMetric(all []Metric, word string) error {
 	return e
 }
 
+// FindAll returns the metrics that any of the words means, sorted.
+func FindAll(all []Metric, words []string) ([]Metric, error) {
+	found := map[Metric]bool{}
+	for _, word := range words {
+		list, err := Find(all, word)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range list {
+			found[m] = true
+		}
+	}
+	return sorted(found), nil
+}
+
+// FindOne returns the one metric that a word means.
+func FindOne(all []Metric, word string) (Metric, error) {
+	found, err := Find(all, word)
+	if err == nil && len(found) > 1 {
+		err = &AmbiguousMetricError{Name: word, Candidates: namesOf(found)}
+	}
+	if err != nil {
+		return Metric{}, err
+	}
+	return found[0], nil
+}
+
 func namesOf(list []Metric) []string {
 	names := make([]string, len(list))
 	for i, m := range list {
 		names[i] = m.String()
 	}
 	return names
-}
-
-// Params returns the parameters of a stage that changed in v, against the first
-// version before it that has the stage.
-func (v *Version) Params(stage string) []lockfile.Change {
-	if v.Lock == nil || v.Lock.Stages[stage] == nil {
-		return nil
-	}
-	now := v.Lock.Stages[stage]
-	for _, old := range v.Before() {
-		if was := old.Lock.Stages[stage]; was != nil {
-			return slices.Concat(paramChanges(stage, was.Params, now.Params), paramChanges(stage, was.Logged, now.Logged))
-		}
-	}
-	return nil
-}
-
-func paramChanges(stage string, old, new map[string]lockfile.Value) []lockfile.Change {
-	var changes []lockfile.Change
-	for key, value := range new {
-		was, ok := old[key]
-		if !ok {
-			changes = append(changes, lockfile.Change{Stage: stage, Kind: lockfile.KindParam, Name: key, New: value})
-		} else if !lockfile.EqualValues(was, value) {
-			changes = append(changes, lockfile.Change{Stage: stage, Kind: lockfile.KindParam, Name: key, Old: was, New: value})
-		}
-	}
-	for key, value := range old {
-		if _, ok := new[key]; !ok {
-			changes = append(changes, lockfile.Change{Stage: stage, Kind: lockfile.KindParam, Name: key, Old: value})
-		}
-	}
-	slices.SortFunc(changes, func(a, b lockfile.Change) int { return cmp.Compare(a.Name, b.Name) })
-	return changes
-}
-
-// Causes returns what changed in v of what a stage reads: its command, params,
-// inputs and code, and those of the stages that it was measured with. It
-// compares with the first version before v, and with nothing for the first one.
-func (v *Version) Causes() []lockfile.Change {
-	if v.Lock == nil {
-		return nil
-	}
-	var old *lockfile.Lock
-	if before := v.Before(); len(before) > 0 {
-		old = before[0].Lock
-	}
-	return slices.DeleteFunc(lockfile.Diff(old, v.Lock), func(c lockfile.Change) bool {
-		switch c.Kind {
-		case lockfile.KindCommand, lockfile.KindParam, lockfile.KindInput, lockfile.KindCode, lockfile.KindEnvironment, lockfile.KindEnvironmentFile:
-			return c.Stage == ""
-		}
-		return true
-	})
 }

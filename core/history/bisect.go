@@ -1,30 +1,13 @@
-package core
+package history
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"fmt"
 	"math"
-	"path"
 	"slices"
-	"strings"
 
-	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/lockfile"
 )
-
-// BisectOptions says what Bisect looks for.
-type BisectOptions struct {
-	// Metric names one metric, as FindMetrics does.
-	Metric string
-	// When is the condition under which the metric is broken. A name in it has to
-	// be the metric's.
-	When string
-	// Good and Bad are revisions. Bad is HEAD where it is empty, Good the newest
-	// record before Bad for which the condition is false.
-	Good, Bad string
-}
 
 // Bisection is what the recorded values tell.
 type Bisection struct {
@@ -48,9 +31,9 @@ type Transition struct {
 	Old, New lockfile.Value
 	// Back says that the condition was true and became false.
 	Back bool
-	// Between are the commits after From and before To that change what the stage
-	// reads without a record of their own: To may only have recorded what one of
-	// them did.
+	// Between are the ids of the commits after From and before To that change what
+	// the stage reads without a record of their own: To may only have recorded what
+	// one of them did. Whoever can ask Git fills it in.
 	Between []string
 }
 
@@ -82,26 +65,12 @@ func (e *InconclusiveError) Error() string {
 	return e.Reason
 }
 
-// Bisect finds in the recorded values where a metric broke. It runs nothing.
-// What the records do not tell gives an *InconclusiveError.
-func (p *Project) Bisect(ctx context.Context, o BisectOptions) (*Bisection, error) {
-	name, condition, err := ParseCondition(o.When)
-	if err != nil {
-		return nil, err
-	}
-	bad, good := cmp.Or(o.Bad, "HEAD"), o.Good
-	h, err := p.bisectHistory(ctx, bad, good)
-	if err != nil {
-		return nil, err
-	}
-	m, err := oneMetric(h.Metrics(), o.Metric)
-	if err != nil {
-		return nil, err
-	}
-	if !m.Names(name) {
-		return nil, &ConditionError{o.When, fmt.Sprintf("it is about %q, and not about %s", name, m)}
-	}
-	s := &search{metric: m, condition: condition, memo: map[*Version][]*Version{}}
+// Bisect finds in the recorded values where a metric broke. The newest version of
+// h is that of the revision bad. Where good is a revision, h begins behind it and
+// all of h counts; without one the search ends at the newest versions that were
+// not broken. What the records do not tell gives an *InconclusiveError.
+func (h *History) Bisect(m Metric, condition Condition, bad, good string) (*Bisection, error) {
+	s := newSearch(m, condition)
 	b := &Bisection{Metric: m, Condition: condition, Bad: h.Versions[0]}
 	if broken, known := s.state(b.Bad); !known || !broken {
 		return nil, s.notBroken(bad, b.Bad, known)
@@ -115,59 +84,7 @@ func (p *Project) Bisect(ctx context.Context, o BisectOptions) (*Bisection, erro
 		return nil, s.noGood(h, b, good)
 	}
 	slices.SortStableFunc(b.Transitions, func(x, y Transition) int { return cmp.Compare(y.step(), x.step()) })
-	for i := range b.Transitions {
-		if b.Transitions[i].Between, err = p.between(ctx, &b.Transitions[i], m.Stage); err != nil {
-			return nil, err
-		}
-	}
 	return b, nil
-}
-
-// bisectHistory reads the versions up to bad, or those of them that good does not have.
-func (p *Project) bisectHistory(ctx context.Context, bad, good string) (*History, error) {
-	badID, err := p.Git.Resolve(ctx, bad)
-	var unknown *git.RevisionError
-	if errors.As(err, &unknown) && bad == "HEAD" {
-		return nil, &InconclusiveError{Reason: "nothing is committed yet"}
-	}
-	if err != nil {
-		return nil, err
-	}
-	revision := badID
-	if good != "" {
-		goodID, err := p.Git.Resolve(ctx, good)
-		if err != nil {
-			return nil, err
-		}
-		base, err := p.Git.MergeBase(ctx, goodID, badID)
-		if err != nil && !errors.Is(err, git.ErrNoMergeBase) {
-			return nil, err
-		}
-		if base != goodID {
-			return nil, &InconclusiveError{Reason: fmt.Sprintf("%s is no ancestor of %s", good, bad), Shallow: p.Git.Shallow()}
-		}
-		revision = goodID + ".." + badID
-	}
-	h, err := p.History(ctx, HistoryOptions{Revision: revision})
-	if err == nil && len(h.Versions) == 0 {
-		what := fmt.Sprintf("there is no %s in the history of %s", lockfile.Name, bad)
-		if good != "" {
-			what = fmt.Sprintf("%s is the same in %s and %s", lockfile.Name, good, bad)
-		}
-		err = &InconclusiveError{Reason: what, Shallow: h.Shallow}
-	}
-	return h, err
-}
-
-func oneMetric(all []Metric, word string) (Metric, error) {
-	found, err := FindMetrics(all, word)
-	if err == nil && len(found) > 1 {
-		err = &AmbiguousMetricError{Name: word, Candidates: namesOf(found)}
-	}
-	if err != nil {
-		return Metric{}, err
-	}
-	return found[0], nil
 }
 
 // search walks over versions whose metric can be compared; the others tell
@@ -176,6 +93,10 @@ type search struct {
 	metric    Metric
 	condition Condition
 	memo      map[*Version][]*Version
+}
+
+func newSearch(m Metric, c Condition) *search {
+	return &search{metric: m, condition: c, memo: map[*Version][]*Version{}}
 }
 
 func (s *search) state(v *Version) (broken, known bool) { return s.condition.Holds(v.Value(s.metric)) }
@@ -296,47 +217,4 @@ func (t Transition) step() float64 {
 		return step
 	}
 	return math.Inf(1)
-}
-
-// between returns the commits inside a transition that change what the stage, or
-// one before it, reads.
-func (p *Project) between(ctx context.Context, t *Transition, stage string) ([]string, error) {
-	files := p.filesRead(stage, t.From.Lock, t.To.Lock)
-	if len(files) == 0 {
-		return nil, nil
-	}
-	ids, err := p.Git.Touching(ctx, t.From.Commit.ID, t.To.Commit.ID, files)
-	return slices.DeleteFunc(ids, func(id string) bool { return id == t.To.Commit.ID }), err
-}
-
-// filesRead returns the files and folders of the worktree that a stage and those
-// upstream of it read: as the locks have them, and the params files of kept.toml.
-func (p *Project) filesRead(stage string, locks ...*lockfile.Lock) []string {
-	names := []string{stage}
-	var files []string
-	if s, err := p.Experiment.Stage(stage); err == nil {
-		for _, up := range append(s.Upstream(), s) {
-			names = append(names, up.Name)
-			for _, source := range up.Params {
-				files = append(files, source.File)
-			}
-		}
-	}
-	for _, lock := range locks {
-		for _, name := range names {
-			if block := lock.Stages[name]; block != nil {
-				for file := range block.Code {
-					files = append(files, file)
-				}
-				for file := range block.Inputs {
-					files = append(files, file)
-				}
-			}
-		}
-	}
-	for i := range files {
-		files[i] = path.Join(p.Rel, files[i])
-	}
-	slices.Sort(files)
-	return slices.DeleteFunc(slices.Compact(files), func(file string) bool { return strings.HasPrefix(file, "../") })
 }
