@@ -7,14 +7,8 @@ import (
 	"testing"
 )
 
-func TestReportFile(t *testing.T) {
-	put := func(path, text string) error {
-		f, err := prepareReport(path, []byte(text))
-		if err != nil {
-			return err
-		}
-		return f.publish()
-	}
+func TestWriteFile(t *testing.T) {
+	put := func(path, text string) error { return writeFile(path, []byte(text)) }
 	dir := t.TempDir()
 	file := filepath.Join(dir, "gate.md")
 	for _, text := range []string{"first", "second"} {
@@ -53,11 +47,11 @@ func TestReportFile(t *testing.T) {
 			t.Fatalf("%s became %v, %v", os.DevNull, info.Mode(), err)
 		}
 	}
-	f, err := prepareReport(file, []byte("never"))
+	f, err := prepareFile(file, []byte("never"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if failed := discard([]*reportFile{f}); len(failed) > 0 && failed[0] != nil {
+	if failed := discard([]*newFile{f}); len(failed) > 0 && failed[0] != nil {
 		t.Error(failed)
 	}
 	entries, err := os.ReadDir(dir)

@@ -562,7 +562,7 @@ func (u *ui) plotLog(l *metricLog, name string) error {
 	}
 	data, err := draw(figure)
 	if err == nil {
-		err = replaceFile(name, data)
+		err = writeFile(name, data)
 	}
 	if err != nil {
 		return fmt.Errorf("plot %q: %w", name, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,7 +53,7 @@ func (u *ui) plotCurves(ctx context.Context, p *core.Project, c *core.Comparison
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(file, data); err != nil {
+	if err := writeFile(file, data); err != nil {
 		return fmt.Errorf("write the plot: %w", err)
 	}
 	u.say("drew %s by step to %s", plural(min(len(shown), plot.MaxPanels), "metric"), clean(file))
@@ -109,22 +108,4 @@ func rank(c core.Curve) int {
 		return 1
 	}
 	return 0
-}
-
-// replaceFile puts data at file, all or nothing. A link that lies there is
-// replaced, not followed: it may have come with the repository.
-func replaceFile(file string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".kept-*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
 }

@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -119,12 +117,12 @@ func (u *ui) writeReports(ctx context.Context, all outputs, experiments []compar
 			return fmt.Errorf("write the report %q: %w", o.path, err)
 		}
 	}
-	var files []*reportFile
+	var files []*newFile
 	for i, o := range all {
 		if o.path == stdoutPath {
 			continue
 		}
-		f, err := prepareReport(o.path, texts[i].Bytes())
+		f, err := prepareFile(o.path, texts[i].Bytes())
 		if err != nil {
 			return errors.Join(append([]error{fmt.Errorf("write the report %q: %w", o.path, err)}, discard(files)...)...)
 		}
@@ -175,60 +173,4 @@ func drawCurves(curves []report.Curve) ([]byte, error) {
 		list[i] = plot.Metric{Old: c.Old, New: c.New} // the page has a heading with the name
 	}
 	return plot.Curves("", "base", "head", list).SVG()
-}
-
-// reportFile is a report beside its place, to be renamed into it.
-type reportFile struct {
-	target, temporary string
-	// data is for a target that is no file, such as a pipe: nothing can take its place.
-	data []byte
-}
-
-func prepareReport(path string, data []byte) (*reportFile, error) {
-	// A pipe or a device is written to. A link to a file is replaced and not
-	// followed: it may have come with the repository.
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		return nil, errors.New("it is a folder")
-	case err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice) != 0:
-		return &reportFile{target: path, data: data}, nil
-	case err == nil && !info.Mode().IsRegular():
-		return nil, errors.New("it is no file")
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".kept-*.tmp")
-	if err != nil {
-		return nil, err
-	}
-	_, err = file.Write(data)
-	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(file.Name()))
-	}
-	return &reportFile{target: path, temporary: file.Name()}, nil
-}
-
-func (f *reportFile) publish() error {
-	if f.temporary != "" {
-		if err := os.Rename(f.temporary, f.target); err != nil {
-			return errors.Join(err, os.Remove(f.temporary))
-		}
-		return nil
-	}
-	file, err := os.OpenFile(f.target, os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(f.data)
-	return errors.Join(err, file.Close())
-}
-
-// discard removes what was prepared.
-func discard(files []*reportFile) []error {
-	var failed []error
-	for _, f := range files {
-		if f.temporary != "" {
-			failed = append(failed, os.Remove(f.temporary))
-		}
-	}
-	return failed
 }
