@@ -110,7 +110,7 @@ type stageFile struct {
 }
 
 func writeStageFile(dir, stage string, artifacts map[string]string, params map[string]lockfile.Value) error {
-	data, err := json.Marshal(stageFile{Stage: stage, Artifacts: artifacts, Params: jsonValues(params)})
+	data, err := json.Marshal(stageFile{Stage: stage, Artifacts: artifacts, Params: JSONValues(params)})
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func (p *Project) BeginRun(ctx context.Context, argv []string, version string) (
 			maps.Copy(o.Params, seen.params)
 		}
 	}
-	o.Params = jsonValues(o.Params)
+	o.Params = JSONValues(o.Params)
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -113,7 +114,7 @@ func (r *Record) fail(err error) {
 
 // setValues notes what the run was given and what it measured.
 func (r *Record) setValues(params, metrics map[string]lockfile.Value) {
-	r.Params, r.Metrics = jsonValues(params), jsonValues(metrics)
+	r.Params, r.Metrics = JSONValues(params), JSONValues(metrics)
 	r.Seeds = append([]string{}, slices.Sorted(maps.Keys(environment.Seeds(params)))...)
 }
 
@@ -174,9 +175,9 @@ func (r *Repository) describeGit(ctx context.Context, id string) *GitState {
 	return s
 }
 
-// jsonValues returns values as JSON can carry them: what is not finite becomes
+// JSONValues returns values as JSON can carry them: what is not finite becomes
 // the strings that the event file uses for it.
-func jsonValues(in map[string]lockfile.Value) map[string]lockfile.Value {
+func JSONValues(in map[string]lockfile.Value) map[string]lockfile.Value {
 	out := make(map[string]lockfile.Value, len(in))
 	for key, v := range in {
 		out[key] = JSONValue(v)
@@ -184,13 +185,16 @@ func jsonValues(in map[string]lockfile.Value) map[string]lockfile.Value {
 	return out
 }
 
-// JSONValue returns one value as JSON can carry it.
+// JSONValue returns one value as JSON can carry it: what is not finite becomes its
+// text, and any other float stays one, 1.0 and not 1.
 func JSONValue(v lockfile.Value) any {
 	switch v := v.(type) {
 	case float64:
-		if _, err := json.Marshal(v); err != nil {
-			return lockfile.FormatValue(v)
+		text := lockfile.FormatValue(v)
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return text
 		}
+		return json.RawMessage(text)
 	case []lockfile.Value:
 		list := make([]any, len(v))
 		for i := range v {
@@ -200,6 +204,3 @@ func JSONValue(v lockfile.Value) any {
 	}
 	return v
 }
-
-// JSONValues is jsonValues for front ends that print JSON.
-func JSONValues(in map[string]lockfile.Value) map[string]lockfile.Value { return jsonValues(in) }

@@ -9,6 +9,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/lockfile"
 )
@@ -221,7 +222,7 @@ func reviewShape(r *Review) reviewJSON {
 		shape.Stages = append(shape.Stages, stage)
 	}
 	for _, m := range r.Metrics {
-		shape.Metrics = append(shape.Metrics, metricJSON{m.Stage, m.Key, numberJSON(m.Value), directionText(m.Better)})
+		shape.Metrics = append(shape.Metrics, metricJSON{m.Stage, m.Key, core.JSONValue(m.Value), m.Better.String()})
 	}
 	for _, c := range r.Curves {
 		shape.Curves = append(shape.Curves, curveJSON{c.Stage, c.Key, pointShapes(c.Old), pointShapes(c.New)})
@@ -235,8 +236,8 @@ func verdictShape(v *metrics.Verdict) *verdictJSON {
 	}
 	shape := &verdictJSON{Status: v.Status, Findings: []findingJSON{}, Unused: []acceptanceJSON{}}
 	for _, f := range v.Findings {
-		finding := findingJSON{Metric: f.Metric(), Status: f.Status, Reason: f.Reason, Base: numberJSON(f.Base), Head: numberJSON(f.Head),
-			Better: directionText(f.Direction()), Rule: ruleShape(f.Rule)}
+		finding := findingJSON{Metric: f.Metric(), Status: f.Status, Reason: f.Reason, Base: core.JSONValue(f.Base), Head: core.JSONValue(f.Head),
+			Better: f.Direction().String(), Rule: ruleShape(f.Rule)}
 		if f.Stage != "" {
 			finding.Stage, finding.Key = f.Stage, f.Key
 		}
@@ -244,8 +245,8 @@ func verdictShape(v *metrics.Verdict) *verdictJSON {
 			finding.Delta = deltaShape(d)
 		}
 		if n := f.Noise; n != nil {
-			finding.Noise = &noiseJSON{n.BaseRuns, n.HeadRuns, numberJSON(n.BaseMean), numberJSON(n.HeadMean),
-				numberJSON(n.BaseSD), numberJSON(n.HeadSD), numberJSON(n.P), n.Within}
+			finding.Noise = &noiseJSON{n.BaseRuns, n.HeadRuns, core.JSONValue(n.BaseMean), core.JSONValue(n.HeadMean),
+				core.JSONValue(n.BaseSD), core.JSONValue(n.HeadSD), core.JSONValue(n.P), n.Within}
 		}
 		if f.Acceptance != nil {
 			a := acceptanceShape(*f.Acceptance)
@@ -263,18 +264,18 @@ func verdictShape(v *metrics.Verdict) *verdictJSON {
 }
 
 func ruleShape(r metrics.Rule) ruleJSON {
-	shape := ruleJSON{Pattern: r.Pattern, Required: r.Required, Warn: r.Warn, Better: directionText(r.Better), Line: r.Line}
+	shape := ruleJSON{Pattern: r.Pattern, Required: r.Required, Warn: r.Warn, Better: r.Better.String(), Line: r.Line}
 	if r.Min != nil {
-		shape.Min = numberJSON(*r.Min)
+		shape.Min = core.JSONValue(*r.Min)
 	}
 	if r.Max != nil {
-		shape.Max = numberJSON(*r.Max)
+		shape.Max = core.JSONValue(*r.Max)
 	}
 	if t := r.MaxDrop; t != nil {
-		shape.MaxDrop = &toleranceJSON{numberJSON(t.Amount), t.Relative}
+		shape.MaxDrop = &toleranceJSON{core.JSONValue(t.Amount), t.Relative}
 	}
 	if t := r.MaxRise; t != nil {
-		shape.MaxRise = &toleranceJSON{numberJSON(t.Amount), t.Relative}
+		shape.MaxRise = &toleranceJSON{core.JSONValue(t.Amount), t.Relative}
 	}
 	return shape
 }
@@ -286,7 +287,7 @@ func acceptanceShape(a metrics.Acceptance) acceptanceJSON {
 func rowShapes(rows []Row) []rowJSON {
 	shapes := make([]rowJSON, 0, len(rows))
 	for _, r := range rows {
-		shape := rowJSON{Name: r.Name, Fate: fateWords[r.Fate], Better: directionText(r.Better)}
+		shape := rowJSON{Name: r.Name, Fate: fateWords[r.Fate], Better: r.Better.String()}
 		if r.Fate == Renamed {
 			shape.From, r.Old = r.Old, ""
 		}
@@ -303,9 +304,9 @@ func rowShapes(rows []Row) []rowJSON {
 }
 
 func deltaShape(d metrics.Delta) *deltaJSON {
-	j := &deltaJSON{Absolute: numberJSON(d.Absolute), Better: directionText(d.Better), Verdict: d.Verdict()}
+	j := &deltaJSON{Absolute: core.JSONValue(d.Absolute), Better: d.Better.String(), Verdict: d.Verdict()}
 	if !math.IsNaN(d.Relative) {
-		j.Relative = numberJSON(d.Relative)
+		j.Relative = core.JSONValue(d.Relative)
 	}
 	return j
 }
@@ -337,33 +338,7 @@ func patchShapes(patches []Patch) []patchJSON {
 func pointShapes(points []lockfile.Point) []pointJSON {
 	shapes := make([]pointJSON, 0, len(points))
 	for _, p := range points {
-		shapes = append(shapes, pointJSON{p.Step, numberJSON(p.Value)})
+		shapes = append(shapes, pointJSON{p.Step, core.JSONValue(p.Value)})
 	}
 	return shapes
-}
-
-// numberJSON returns a number that JSON can say, a string for one that it can't,
-// and nil for none. A float stays one: 1.0 is not written as 1.
-func numberJSON(v lockfile.Value) any {
-	switch n := v.(type) {
-	case nil:
-		return nil
-	case float64:
-		if math.IsNaN(n) || math.IsInf(n, 0) {
-			return lockfile.FormatValue(n)
-		}
-		return json.RawMessage(lockfile.FormatValue(n))
-	}
-	return v
-}
-
-// directionText is "higher" or "lower", and empty where it is not known.
-func directionText(d metrics.Direction) string {
-	switch d {
-	case metrics.Higher:
-		return "higher"
-	case metrics.Lower:
-		return "lower"
-	}
-	return ""
 }

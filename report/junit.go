@@ -66,9 +66,7 @@ func testcase(r *Review, f *metrics.Finding) string {
 	if f.Stage != "" {
 		class += "/" + f.Stage
 	}
-	if rule := ruleText(f.Rule); rule != "" {
-		name += " (" + rule + ")"
-	}
+	name += " (" + f.Rule.String() + ")"
 	why := caseText(f)
 	text := fmt.Sprintf("    <testcase classname=%s name=%s", attribute(class), attribute(name))
 	switch f.Status {
@@ -100,7 +98,7 @@ func caseText(f *metrics.Finding) string {
 	if m.delta != nil {
 		line("change", m.change())
 	}
-	line("rule", ruleText(f.Rule))
+	line("rule", f.Rule.String())
 	line("runs", noiseText(f.Noise))
 	return strings.TrimSuffix(b.String(), "\n")
 }

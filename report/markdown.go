@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/lockfile"
 )
@@ -198,7 +199,7 @@ func whole(reviews []*Review, o Options) string {
 	if link := o.link(); link != "" {
 		return "[the whole report](<" + link + ">)"
 	}
-	if len(reviews) > 0 && isCommit(reviews[0].Old.Commit) && isCommit(reviews[0].New.Commit) {
+	if len(reviews) > 0 && git.IsID(reviews[0].Old.Commit) && git.IsID(reviews[0].New.Commit) {
 		return fmt.Sprintf("`kept diff --all %s %s`", shortCommit(reviews[0].Old.Commit), shortCommit(reviews[0].New.Commit))
 	}
 	return "`kept diff --all`"

@@ -47,8 +47,6 @@ func Side(entry any) any {
 		return j
 	case *cas.Entry:
 		return fileJSON{v.Digest, v.Size}
-	case int64, float64:
-		return numberJSON(v)
 	}
 	return core.JSONValue(entry)
 }

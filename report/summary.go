@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/lockfile"
 )
@@ -99,7 +99,7 @@ func metricsOf(r *Review) []metric {
 // judge takes in what the gate says. Its values are the ones that it compared.
 func (m *metric) judge(f *metrics.Finding) {
 	m.finding = f
-	m.better = cmp.Or(f.Rule.Better, m.better)
+	m.better = cmp.Or(f.Direction(), m.better)
 	texts := metrics.Texts(f.Base, f.Head)
 	m.old, m.new, m.fate = texts[0], texts[1], Changed
 	m.changed = m.old != m.new
@@ -110,7 +110,7 @@ func (m *metric) judge(f *metrics.Finding) {
 		m.fate = Removed
 	}
 	m.delta = nil
-	if d, ok := metrics.Compare(f.Base, f.Head, m.better); ok {
+	if d, ok := f.Delta(); ok {
 		m.delta = &d
 	}
 }
@@ -167,30 +167,6 @@ func (m metric) change() string {
 		text += " " + word
 	}
 	return text
-}
-
-// ruleText is what a rule asks for, as kept.toml has it: "min 0.8, max_drop 1%".
-func ruleText(r metrics.Rule) string {
-	var parts []string
-	bound := func(name string, v *float64) {
-		if v != nil {
-			parts = append(parts, name+" "+strconv.FormatFloat(*v, 'g', -1, 64))
-		}
-	}
-	tolerance := func(name string, t *metrics.Tolerance) {
-		switch {
-		case t == nil:
-		case t.Relative:
-			parts = append(parts, name+" "+strconv.FormatFloat(t.Amount*100, 'g', 12, 64)+"%")
-		default:
-			parts = append(parts, name+" "+strconv.FormatFloat(t.Amount, 'g', -1, 64))
-		}
-	}
-	bound("min", r.Min)
-	bound("max", r.Max)
-	tolerance("max_drop", r.MaxDrop)
-	tolerance("max_rise", r.MaxRise)
-	return strings.Join(parts, ", ")
 }
 
 // noiseText says what several runs tell, in a few words.
@@ -441,15 +417,10 @@ var fateWords = [...]string{Changed: "changed", Added: "added", Removed: "remove
 
 // shortCommit abbreviates a commit id, and nothing else.
 func shortCommit(id string) string {
-	if !isCommit(id) {
+	if !git.IsID(id) {
 		return ""
 	}
 	return id[:10]
-}
-
-// isCommit tells a full commit id of either hash.
-func isCommit(id string) bool {
-	return (len(id) == 40 || len(id) == 64) && strings.Trim(id, "0123456789abcdef") == ""
 }
 
 // revisionText is a side of the comparison for people.
@@ -472,7 +443,7 @@ func plural(n int, noun string) string {
 // reproduceCommands is what somebody types to have the head's results, and
 // empty for a head that is no commit.
 func reproduceCommands(reviews []*Review) string {
-	if len(reviews) == 0 || !isCommit(reviews[0].New.Commit) {
+	if len(reviews) == 0 || !git.IsID(reviews[0].New.Commit) {
 		return ""
 	}
 	return "git checkout " + reviews[0].New.Commit + `

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/report"
 )
 
@@ -124,7 +125,7 @@ func reviewOf(ctx context.Context, p *core.Project, c *core.Comparison, code boo
 
 // short abbreviates a full commit id.
 func short(rev string) string {
-	if len(rev) >= 40 && strings.Trim(rev, "0123456789abcdef") == "" {
+	if git.IsID(rev) {
 		return rev[:10]
 	}
 	return rev

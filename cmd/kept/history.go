@@ -444,7 +444,7 @@ func (l *metricLog) shape(rel string) logJSON {
 	shape := logJSON{Version: 1, Experiment: rel, Shallow: l.history.Shallow, Metrics: []metricJSON{}, Commits: []logVersionJSON{}}
 	for _, m := range l.chosen {
 		shape.Metrics = append(shape.Metrics, metricJSON{Name: m.String(), Stage: m.Stage, Key: m.Key,
-			Better: betterWord(l.rules.Direction(m.String())), Last: core.JSONValue(l.last(m))})
+			Better: l.rules.Direction(m.String()).String(), Last: core.JSONValue(l.last(m))})
 	}
 	for _, row := range l.rows {
 		j := logVersionJSON{versionJSON: versionShape(row.version), Metrics: []metricChangeJSON{}, Params: causeShapes(row.params)}
@@ -466,17 +466,7 @@ func (l *metricLog) moved(c metricChange) (change any, verdict string) {
 	if !ok {
 		return nil, ""
 	}
-	return core.JSONValue(d.Absolute), verdictWord(d)
-}
-
-func betterWord(d metrics.Direction) string {
-	switch d {
-	case metrics.Higher:
-		return "higher"
-	case metrics.Lower:
-		return "lower"
-	}
-	return ""
+	return core.JSONValue(d.Absolute), report.DeltaWord(d)
 }
 
 func versionShape(v *history.Version) versionJSON {
@@ -517,7 +507,7 @@ func (u *ui) logCSV(l *metricLog) error {
 		for _, c := range row.metrics {
 			change, verdict := "", ""
 			if d, ok := metrics.Compare(c.old, c.new, l.rules.Direction(c.String())); ok {
-				change, verdict = strconv.FormatFloat(d.Absolute, 'g', -1, 64), verdictWord(d)
+				change, verdict = strconv.FormatFloat(d.Absolute, 'g', -1, 64), report.DeltaWord(d)
 			}
 			rows = append(rows, slices.Concat(head, []string{cell(c.String()), csvValue(c.new), change, verdict, cell(strings.Join(params, " "))}))
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/kept-dev/kept/core/metrics"
 	"github.com/kept-dev/kept/core/plot"
 	"github.com/kept-dev/kept/lockfile"
+	"github.com/kept-dev/kept/report"
 )
 
 // rulesOf returns the gates of kept.toml for the directions they give. A gate
@@ -60,32 +61,7 @@ func movedText(old, new lockfile.Value, better metrics.Direction) string {
 	if !ok {
 		return ""
 	}
-	text := fmt.Sprintf("%+.4g", d.Absolute)
-	if share := d.Relative * 100; !math.IsNaN(share) {
-		text += fmt.Sprintf(" (%s %%)", signed(share))
-	}
-	return strings.TrimSpace(text + " " + verdictWord(d))
-}
-
-// signed writes a share with as many digits as somebody reads.
-func signed(share float64) string {
-	switch size := math.Abs(share); {
-	case size >= 10:
-		return fmt.Sprintf("%+.0f", share)
-	case size >= 0.1:
-		return fmt.Sprintf("%+.1f", share)
-	}
-	return fmt.Sprintf("%+.2g", share)
-}
-
-func verdictWord(d metrics.Delta) string {
-	switch d.Verdict() {
-	case 1:
-		return "better"
-	case -1:
-		return "worse"
-	}
-	return ""
+	return strings.TrimSpace(report.DeltaText(d) + " " + report.DeltaWord(d))
 }
 
 // causeText is a change of what a stage reads, on one line.

@@ -24,5 +24,8 @@ const (
 	Lower                    // loss
 )
 
+// String returns "higher" or "lower", as kept.toml and JSON write it, and "" for Unknown.
+func (d Direction) String() string { return [...]string{"", "higher", "lower"}[d] }
+
 // Name returns how reports, rules and acceptances call a metric of a stage.
 func Name(stage, key string) string { return stage + "." + key }
