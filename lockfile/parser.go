@@ -38,7 +38,8 @@ func (v *Parser) join(data []byte) (*Lock, bool) {
 	for len(rest) > 0 {
 		var block []byte
 		block, rest = cutBlock(rest)
-		path, ok := readPath(make([]string, 0, 2), block[1:bytes.IndexByte(block, '\n')])
+		header, _, _ := bytes.Cut(block, []byte("\n"))
+		path, ok := readPath(make([]string, 0, 2), header[1:])
 		if !ok || len(path) != 2 || path[1] <= last {
 			return nil, false
 		}

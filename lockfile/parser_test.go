@@ -77,6 +77,7 @@ func FuzzParser(f *testing.F) {
 			f.Add(read(f, file))
 		}
 	}
+	f.Add([]byte(comment + "version = 1\n\n[stage.a]")) // ends in a header
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var v Parser
 		checkVersions(t, &v, data)
