@@ -1,6 +1,7 @@
 // Package core holds kept's verbs on a repository as functions that return
-// values: run, add, restore, status, diff, verify. It prints nothing and decides
-// no exit code; typed errors say what happened.
+// values: run, add, restore, status, verify, diff, gate, history, blame, bisect,
+// resolve. It prints nothing and decides no exit code; typed errors say what
+// happened. What can be worked out from values alone is in the packages below.
 //
 // A Project is one kept.toml with the kept.lock beside it:
 //

@@ -10,6 +10,8 @@
 //
 //	changes := lockfile.Diff(base, lock)
 //	data, conflicts, err = lockfile.Merge(base, ours, theirs, lockfile.MergeOptions{})
+//	u, err := lockfile.ParseUnmerged(data, &versions)  // settle conflicts block by block
+//	u.Settle(u.Conflicts[0], u.Conflicts[0].Ours)
 package lockfile
 
 import "github.com/kept-dev/kept/cas"

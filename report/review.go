@@ -2,7 +2,7 @@
 // of it, as documents: Markdown for a comment, HTML for a browser, annotations,
 // JUnit, OpenMetrics and JSON for machines.
 //
-//	review := report.New(comparison, rules) // core.Comparison in words
+//	review := report.New(experiment, comparison, rules) // core.Comparison in words
 //	review.Verdict = &verdict               // where there is a gate
 //	err := report.Markdown(w, []*report.Review{review}, report.Options{…})
 //

@@ -8,6 +8,8 @@
 //	repo, err := git.Find(".")                        // reads files, starts nothing
 //	id, err := repo.Resolve(ctx, "main")              // user's text becomes an id once
 //	data, err := repo.ReadFile(ctx, id, "kept.lock")  // as it was there
+//	commits, err := repo.Log(ctx, "kept.lock", …)     // who changed it, and to which blobs
+//	merging, err := repo.Merging(ctx, "kept.lock")    // what an unfinished merge is between
 //
 // A repository is data that somebody else may have written, so a started Git is
 // told to run nothing that the repository brings (no hooks, no file system
