@@ -32,13 +32,14 @@ func JSON(w io.Writer, reviews []*Review, o Options) error {
 	if err := encoder.Encode(shape); err != nil {
 		return fmt.Errorf("write report as JSON: %w", err)
 	}
-	_, err := w.Write(escapeJSON(b.Bytes()))
+	_, err := w.Write(VisibleJSON(b.Bytes()))
 	return err
 }
 
-// escapeJSON writes what can't be seen as escapes. Outside of strings JSON has
-// nothing of the kind but line breaks.
-func escapeJSON(text []byte) []byte {
+// VisibleJSON writes what can't be seen in a JSON document, and the second # of
+// "##", as escapes: the same values, and texts that do nothing in a terminal or a
+// CI log. Outside of strings JSON has nothing of the kind but line breaks.
+func VisibleJSON(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])

@@ -63,6 +63,8 @@ worktree, index and HEAD are not touched.`,
 	flags.BoolVar(&f.run, "run", false, "run the stage where nothing is recorded")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.StringVar(&f.step, "step", "", "try the commit that is checked out in `folder`")
+	completeFlags(cmd, completeRevisions, "good", "bad")
+	completeFlags(cmd, cobra.NoFileCompletions, "when")
 	_ = flags.MarkHidden("step")
 	_ = cmd.MarkFlagRequired("when")
 	return addExits(cmd, "2 wrong usage", "3 the records do not name one commit", "130 interrupted")
@@ -171,9 +173,12 @@ func (u *ui) bisectRun(ctx context.Context, p *core.Project, b *history.Bisectio
 		return err
 	}
 	u.say("trying what lies between %s and %s in a worktree of its own", versionID(t.From), versionID(t.To))
+	// Git says the subjects of commits, which are the repository's.
+	words := u.wordsOf()
 	commit, err := p.BisectRun(ctx, t, func(folder string) []string {
 		return []string{binary, "bisect", "--when=" + b.Condition.String(), "--step=" + folder, "--", b.Metric.String()}
-	}, u.err)
+	}, words)
+	words.flush()
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,9 @@ with HEAD. A...B compares B with where it branched off A, as in git.`,
   kept diff HEAD~1 HEAD --code
   kept diff v1.0 --report html=review.html
   kept diff HEAD~1 --plot loss.svg`,
-		Args: args(cobra.MaximumNArgs(2)),
-		RunE: func(cmd *cobra.Command, a []string) error { return runDiff(cmd, u, &f, a) },
+		Args:              args(cobra.MaximumNArgs(2)),
+		ValidArgsFunction: completeRevisionArgs(2),
+		RunE:              func(cmd *cobra.Command, a []string) error { return runDiff(cmd, u, &f, a) },
 	}
 	cmd.Flags().BoolVar(&f.code, "code", false, "show the lines of code that changed")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")

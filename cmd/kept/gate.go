@@ -41,7 +41,8 @@ committed and reviewed like any other: --accept writes it.`,
   kept gate --base v1.2
   kept gate --report markdown=gate.md --report junit=gate.xml --report github=-
   kept gate --accept train.accuracy --reason 'half the size'`,
-		Args: args(cobra.NoArgs),
+		Args:              args(cobra.NoArgs),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("accept") || cmd.Flags().Changed("reason") {
 				return u.acceptResult(cmd, &f)
@@ -53,8 +54,11 @@ committed and reviewed like any other: --accept writes it.`,
 	cmd.Flags().BoolVar(&f.all, "all", false, "every kept.toml of the repository that has a gate")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	reportFlag(cmd, &f.reports, gateFormats)
+	completeFlags(cmd, completeRevisions, "base")
 	cmd.Flags().StringVar(&f.accept, "accept", "", "take the result of `METRIC` as it is, in kept.toml")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why --accept takes it: a `TEXT` for the review")
+	completeFlags(cmd, completeBad, "accept")
+	completeFlags(cmd, cobra.NoFileCompletions, "reason")
 	return addExits(cmd, "1 a metric is worse than allowed", "2 wrong usage or configuration", "3 a metric or the base is missing, or the difference is within the noise")
 }
 

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -56,6 +55,7 @@ History is that of kept.lock under its path: it ends where the folder was rename
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.csv, "csv", false, "print CSV")
 	flags.StringVar(&f.plot, "plot", "", "draw the metrics into `FILE`.svg or .png")
+	completeFlags(cmd, completeRevisions, "rev")
 	cmd.MarkFlagsMutuallyExclusive("json", "csv", "plot")
 	return addExits(cmd, "2 wrong usage or unknown revision", "3 no such metric in history")
 }
@@ -522,10 +522,10 @@ func csvValue(v lockfile.Value) string {
 	return lockfile.FormatValue(v)
 }
 
-// cell makes text of a repository harmless on a terminal, and in a spreadsheet,
-// which takes what begins with one of these for a formula.
+// cell makes text of a repository harmless on a terminal, in the log of a CI job,
+// and in a spreadsheet, which takes what begins with one of these for a formula.
 func cell(text string) string {
-	text = clean(text)
+	text = report.PlainLog(clean(text))
 	if text != "" && strings.IndexByte("=+-@", text[0]) >= 0 {
 		return "'" + text
 	}
@@ -575,22 +575,4 @@ func (l *metricLog) line(m history.Metric) plot.Line {
 		}
 	}
 	return line
-}
-
-func completeMetrics(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	p, err := core.Open(".")
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	lock, err := p.Lock()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, m := range history.MetricsOf(lock) {
-		if utf8.ValidString(m.String()) {
-			names = append(names, m.String())
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }

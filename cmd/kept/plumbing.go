@@ -2,6 +2,8 @@ package main
 
 import (
 	"bufio"
+	"errors"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -49,8 +51,9 @@ func newPath(u *ui) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			u.printf("%s\n", path)
-			return p.Close()
+			// For a program, to the byte: no sign is replaced as in words for people.
+			_, err = io.WriteString(u.out, path+"\n")
+			return errors.Join(err, p.Close())
 		},
 	}
 	cmd.Flags().StringVar(&rev, "rev", "", "the `revision` whose lock counts; the working tree's where it is left out")

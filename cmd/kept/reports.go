@@ -62,6 +62,7 @@ func (o outputs) stdout() bool {
 // reportFlag adds --report with the formats that a command has.
 func reportFlag(cmd *cobra.Command, specs *[]string, formats []string) {
 	cmd.Flags().StringArrayVar(specs, "report", nil, "write `FORMAT=FILE`: "+strings.Join(formats, ", ")+"; - is standard output")
+	completeFlags(cmd, completeReports(formats), "report")
 }
 
 // parseReports reads the values of --report.

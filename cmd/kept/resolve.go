@@ -64,17 +64,18 @@ that you rebase onto, and "theirs" is your commit.`,
 func completeConflicts(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	m, err := core.OpenMerge(".")
 	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+		return offered(nil)
 	}
+	defer m.Close()
 	look, err := m.Look(cmd.Context())
 	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+		return offered(nil)
 	}
 	var names []string
 	for _, c := range look.Conflicts {
 		names = append(names, c.Name())
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return offered(names)
 }
 
 func (u *ui) takeSide(cmd *cobra.Command, m *core.Merge, names []string, side core.Choice) error {

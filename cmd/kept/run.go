@@ -213,11 +213,11 @@ func (u *ui) confirm(question string) bool {
 func completeStages(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	p, err := core.Open(".")
 	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+		return offered(nil)
 	}
 	var names []string
 	for _, s := range p.Experiment.Stages {
 		names = append(names, s.Name)
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return offered(names)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/term"
+
+	"github.com/kept-dev/kept/report"
 )
 
 // ui prints: data to out, words to err. Colour is used only where it is on, and
@@ -24,13 +27,26 @@ type ui struct {
 	// width is the number of columns of the terminal that out is, and 0 where out
 	// is none: what goes into a file is never cut.
 	width int
+	// job is set in the log of a CI job, whose runner takes some lines for commands.
+	job bool
 	// gitPrefix is the folder of the worktree in which the user typed the Git
 	// command that called a hook: Git runs hooks at the top.
 	gitPrefix string
 }
 
 func newUI(out, err *os.File) *ui {
-	return &ui{out: out, err: err, color: wantsColor(out), ascii: wantsASCII(), width: columns(out)}
+	return &ui{out: out, err: err, color: wantsColor(out), ascii: wantsASCII(), width: columns(out), job: inJob()}
+}
+
+// inJob reports whether a runner reads along that takes lines for commands: that
+// of GitHub Actions and what imitates it, Azure Pipelines, TeamCity.
+func inJob() bool {
+	for _, name := range []string{"GITHUB_ACTIONS", "TF_BUILD", "TEAMCITY_VERSION"} {
+		if os.Getenv(name) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // wantsASCII reports whether the locale names another encoding than UTF-8, as
@@ -102,19 +118,70 @@ func (u *ui) printf(format string, args ...any) { u.write(u.out, fmt.Sprintf(for
 // say writes words for people.
 func (u *ui) say(format string, args ...any) { u.write(u.err, fmt.Sprintf(format+"\n", args...)) }
 
+// write is the one way to a terminal or a log, for all but documents, which see
+// to themselves.
 func (u *ui) write(w io.Writer, text string) {
 	if u.ascii {
 		text = plain().Replace(text)
+	}
+	if u.job {
+		text = report.PlainLog(text)
 	}
 	io.WriteString(w, text) //nolint:errcheck // there is nobody left to tell
 }
 
 // json writes v as the command's data.
 func (u *ui) json(v any) error {
-	enc := json.NewEncoder(u.out)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := u.out.Write(report.VisibleJSON(b.Bytes()))
+	return err
+}
+
+// wordsOf returns a writer for what another program says of the repository, whose
+// lines come out as harmless as kept's own, without blank ones. A line that is
+// drawn anew becomes several. Flush it for what has no line end.
+func (u *ui) wordsOf() *wordWriter { return &wordWriter{u: u} }
+
+type wordWriter struct {
+	u    *ui
+	mu   sync.Mutex
+	line []byte
+}
+
+// longestLine bounds what a line that never ends takes in memory.
+const longestLine = 64 << 10
+
+func (w *wordWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range p {
+		if c == '\n' || c == '\r' || len(w.line) == longestLine {
+			w.end()
+		}
+		if c != '\n' && c != '\r' {
+			w.line = append(w.line, c)
+		}
+	}
+	return len(p), nil
+}
+
+func (w *wordWriter) end() {
+	if len(w.line) > 0 {
+		w.u.write(w.u.err, cleanCode(string(w.line))+"\n")
+	}
+	w.line = w.line[:0]
+}
+
+func (w *wordWriter) flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.end()
 }
 
 // clean makes text that came from a repository harmless on a terminal: control

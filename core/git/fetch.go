@@ -70,6 +70,16 @@ func (r *Repo) Refs(ctx context.Context, names ...string) ([]Ref, error) {
 	return refs, nil
 }
 
+// RevisionNames returns the branches, those of remotes, and the tags, as somebody
+// types them: the shortest name that is not another one's.
+func (r *Repo) RevisionNames(ctx context.Context) ([]string, error) {
+	out, err := r.git(ctx, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/remotes", "refs/tags")
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(string(out)), nil
+}
+
 // Parents returns the ids of a commit's parents as the commit itself names
 // them, so also those that a shallow clone cut off.
 func (r *Repo) Parents(ctx context.Context, id string) ([]string, error) {
