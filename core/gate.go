@@ -82,8 +82,8 @@ func (p *Project) Gate(ctx context.Context, spec string, env func(string) string
 	if c.Base != nil && g.Rules.Compares() {
 		c.BaseSamples, c.HeadSamples = p.samples(c.Base, c.Head)
 	}
-	g.Verdict = metrics.Judge(c)
-	return g, nil
+	g.Verdict, err = metrics.Judge(ctx, c)
+	return g, err
 }
 
 // recognize gives a side that is the working tree the commit that is checked

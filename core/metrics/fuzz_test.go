@@ -26,9 +26,13 @@ func FuzzGate(f *testing.F) {
 			return
 		}
 		judge := func(rules metrics.Rules) metrics.Verdict {
-			return metrics.Judge(metrics.Case{Rules: rules, Base: oneMetric(base), Head: oneMetric(head),
+			v, err := metrics.Judge(t.Context(), metrics.Case{Rules: rules, Base: oneMetric(base), Head: oneMetric(head),
 				BaseSamples: metrics.Samples{"train.accuracy": {base, head, base}},
 				HeadSamples: metrics.Samples{"train.accuracy": {head, base * share}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
 		}
 		before := judge(rules)
 		if !(share >= 0 && share <= 1) {

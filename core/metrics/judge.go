@@ -2,8 +2,8 @@ package metrics
 
 import (
 	"cmp"
+	"context"
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -28,35 +28,48 @@ type Case struct {
 // Samples are several runs' values by metric name.
 type Samples map[string][]float64
 
-// Judge applies the rules to the metrics of the head.
-func Judge(c Case) Verdict {
-	j := &judge{Case: c, names: map[string]bool{}}
+// Judge applies the rules to the metrics of the head. The error is ctx's.
+func Judge(ctx context.Context, c Case) (Verdict, error) {
+	j := &judge{Case: c, matched: make([]bool, len(c.Rules)), acceptances: map[string][]int{}, used: map[int]bool{}}
+	for i, a := range c.Acceptances {
+		j.acceptances[a.Metric] = append(j.acceptances[a.Metric], i)
+	}
 	j.collect()
-	rules := newMatcher(c.Rules)
 	for _, m := range j.metrics {
-		if i := rules.find(m.name()); i >= 0 {
+		if err := ctx.Err(); err != nil {
+			return Verdict{}, err
+		}
+		if i := c.Rules.find(m.name(), j.matched); i >= 0 {
 			j.metric(m, c.Rules[i])
 		}
 	}
 	for i, rule := range c.Rules {
-		if !rules.matched[i] {
+		if !j.matched[i] {
 			j.unmatched(rule)
 		}
 	}
-	return j.verdict()
+	return j.verdict(), ctx.Err()
 }
 
 type judge struct {
 	Case
 	metrics []metric
-	// names are those of all metrics on either side.
-	names    map[string]bool
+	// matched are the rules that match any of the metrics.
+	matched  []bool
 	findings []Finding
-	// added are the metrics that only the head has, made on first use.
-	added    []metric
-	hasAdded bool
-	used     map[int]bool
+	// acceptances are the indices of Acceptances by metric, used those that took something.
+	acceptances map[string][]int
+	used        map[int]bool
+	// added are up to two of the metrics that only the head has, by value, and names
+	// those of all metrics on either side, both made on first use.
+	added map[string][]string
+	names []string
+	// compared is how many names were compared with those of rules without a metric.
+	compared int
 }
+
+// maxCompared bounds the search for a name that may be meant: each takes microseconds.
+const maxCompared = 200_000
 
 // metric is one metric with its values.
 type metric struct {
@@ -83,7 +96,6 @@ func (j *judge) collect() {
 				seen[id{stage, key}] = true
 				m := metric{stage, key, valueIn(j.Base, stage, key), valueIn(j.Head, stage, key)}
 				j.metrics = append(j.metrics, m)
-				j.names[m.name()] = true
 			}
 		}
 	}
@@ -211,29 +223,27 @@ func (j *judge) gone(m metric) string {
 	if j.Head == nil || j.Head.Stages[m.stage] == nil {
 		text = fmt.Sprintf("the head has no stage %s any more", clip(m.stage))
 	}
-	if !j.hasAdded {
-		j.hasAdded = true
-		for _, other := range j.metrics {
-			if other.base == nil {
-				j.added = append(j.added, other)
-			}
-		}
-	}
-	var same []string
-	for _, other := range j.added {
-		if len(same) < 2 && equalNumbers(other.head, m.base) {
-			same = append(same, other.name())
-		}
-	}
-	if len(same) == 1 {
+	if same := j.sameValue(m.base); len(same) == 1 {
 		text += fmt.Sprintf("; %s is new and has its value: renamed?", clip(same[0]))
 	}
 	return text
 }
 
-func equalNumbers(a, b lockfile.Value) bool {
-	x, y := exact(a), exact(b)
-	return x != nil && y != nil && x.Cmp(y) == 0
+// sameValue returns up to two metrics that only the head has and that have that value.
+func (j *judge) sameValue(v lockfile.Value) []string {
+	if j.added == nil {
+		j.added = map[string][]string{}
+		for _, m := range j.metrics {
+			if n := exact(m.head); m.base == nil && n != nil && len(j.added[n.RatString()]) < 2 {
+				j.added[n.RatString()] = append(j.added[n.RatString()], m.name())
+			}
+		}
+	}
+	n := exact(v)
+	if n == nil {
+		return nil
+	}
+	return j.added[n.RatString()]
 }
 
 // unmatched is the finding of a rule whose pattern matches nothing on either side.
@@ -242,15 +252,30 @@ func (j *judge) unmatched(r Rule) {
 		return
 	}
 	text := "no metric is called so"
-	if isGlob(r.Pattern) {
-		text = "no metric matches"
-	}
-	if j.Head == nil || len(j.Head.Stages) == 0 {
+	switch {
+	case j.Head == nil || len(j.Head.Stages) == 0:
 		text = "kept.lock has no stage yet"
-	} else if near := values.Nearest(r.Pattern, slices.Sorted(maps.Keys(j.names))); len(near) > 0 && !isGlob(r.Pattern) {
-		text += fmt.Sprintf("; is %s meant?", clip(near[0]))
+	case isGlob(r.Pattern):
+		text = "no metric matches"
+	default:
+		if near := j.near(r.Pattern); len(near) > 0 {
+			text += fmt.Sprintf("; is %s meant?", clip(near[0]))
+		}
 	}
 	j.add(Finding{Key: r.Pattern, Rule: r}, outcome{unknown: []string{text}})
+}
+
+// near returns the metrics whose names are like that one, while that is quick.
+func (j *judge) near(name string) []string {
+	if j.compared += len(j.metrics); j.compared > maxCompared {
+		return nil
+	}
+	if j.names == nil {
+		for _, m := range j.metrics {
+			j.names = append(j.names, m.name())
+		}
+	}
+	return values.Nearest(name, j.names)
 }
 
 // result returns the digest of the head's block of a stage.
@@ -282,20 +307,17 @@ func (j *judge) add(f Finding, o outcome) {
 
 // accept looks for the line that takes a bad finding.
 func (j *judge) accept(f *Finding) {
-	for i, a := range j.Acceptances {
-		if f.Stage == "" || a.Metric != f.Metric() {
-			continue
-		}
-		if a.Result != f.Result {
-			f.Reason += fmt.Sprintf("; the acceptance in kept.toml:%d is of another result", a.Line)
-			continue
-		}
-		if j.used == nil {
-			j.used = map[int]bool{}
-		}
-		j.used[i] = true
-		f.Status, f.Acceptance = Accepted, &j.Acceptances[i]
+	if f.Stage == "" {
 		return
+	}
+	for _, i := range j.acceptances[f.Metric()] {
+		a := &j.Acceptances[i]
+		if a.Result == f.Result {
+			j.used[i] = true
+			f.Status, f.Acceptance = Accepted, a
+			return
+		}
+		f.Reason += fmt.Sprintf("; the acceptance in kept.toml:%d is of another result", a.Line)
 	}
 }
 

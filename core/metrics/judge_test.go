@@ -1,6 +1,8 @@
 package metrics_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -205,7 +207,7 @@ func TestJudge(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			rules, acceptances := gates(t, test.toml)
-			v := metrics.Judge(metrics.Case{Rules: rules, Acceptances: acceptances, NoBase: "the history is cut off",
+			v := judge(t, metrics.Case{Rules: rules, Acceptances: acceptances, NoBase: "the history is cut off",
 				Base: lock(t, test.base), Head: lock(t, test.head)})
 			var got, reasons []string
 			worst := metrics.Passed
@@ -270,7 +272,7 @@ func TestJudgeNoise(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			rules, _ := gates(t, gate(acc, test.rule))
-			v := metrics.Judge(metrics.Case{Rules: rules, Base: lock(t, acc+"=0.831"), Head: lock(t, acc+"="+test.head),
+			v := judge(t, metrics.Case{Rules: rules, Base: lock(t, acc+"=0.831"), Head: lock(t, acc+"="+test.head),
 				BaseSamples: metrics.Samples{acc: test.base}, HeadSamples: metrics.Samples{acc: test.runs}})
 			if f := v.Findings[0]; f.Status != test.want || !strings.Contains(f.Reason, test.reason) {
 				t.Errorf("got %s %q, want %s %q", f.Status, f.Reason, test.want, test.reason)
@@ -338,5 +340,52 @@ func TestDirection(t *testing.T) {
 		if got := rules.Direction(metric); got != want {
 			t.Errorf("Direction(%q) = %d, want %d", metric, got, want)
 		}
+	}
+}
+
+func judge(t *testing.T, c metrics.Case) metrics.Verdict {
+	t.Helper()
+	v, err := metrics.Judge(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func TestJudgeStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	rules := metrics.Rules{{Pattern: "*", Required: true}}
+	if v, err := metrics.Judge(ctx, metrics.Case{Rules: rules, Head: lock(t, "train.accuracy=1")}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Judge of a job that is over = %v, %v", v, err)
+	}
+}
+
+// BenchmarkJudge is a large lock with as many rules as there may be, of which
+// none matches anything.
+func BenchmarkJudge(b *testing.B) {
+	for name, pattern := range map[string]string{"names": "train.layer%d", "globs": "*nothing%d*", "globs without a pair": "*n*o*y*a*%d*"} {
+		b.Run(name, func(b *testing.B) {
+			gates := map[string]map[string]any{}
+			for i := range metrics.MaxRules {
+				gates[fmt.Sprintf(pattern, i)] = map[string]any{"max_drop": 0.1}
+			}
+			rules, err := metrics.ParseRules(gates, func(...string) int { return 1 })
+			if err != nil {
+				b.Fatal(err)
+			}
+			base, head := lockfile.New(), lockfile.New()
+			for l, prefix := range map[*lockfile.Lock]string{base: "m", head: "n"} {
+				l.Stages["train"] = &lockfile.Stage{Metrics: map[string]lockfile.Value{}}
+				for i := range 50_000 {
+					l.Stages["train"].Metrics[fmt.Sprintf("%s%05d.some_accuracy", prefix, i)] = float64(i)
+				}
+			}
+			for b.Loop() {
+				if _, err := metrics.Judge(b.Context(), metrics.Case{Rules: rules, Base: base, Head: head}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -3,7 +3,7 @@
 // It is pure: it reads no file, starts nothing and knows no clock.
 //
 //	rules, err := metrics.ParseRules(experiment.Gates, experiment.Line)
-//	verdict := metrics.Judge(metrics.Case{Rules: rules, Base: base, Head: head})
+//	verdict, err := metrics.Judge(ctx, metrics.Case{Rules: rules, Base: base, Head: head})
 //	for _, finding := range verdict.Findings { … } // worst first
 //
 // A metric is named by its stage and its key: "train.accuracy". A rule says what

@@ -43,27 +43,3 @@ func TestMoments(t *testing.T) {
 		t.Errorf("got %v ± %v", mean, sd)
 	}
 }
-
-func TestMatch(t *testing.T) {
-	for _, test := range []struct {
-		pattern, text string
-		want          bool
-	}{
-		{"*", "", true},
-		{"*", "a.b", true},
-		{"a*", "ba", false},
-		{"*a*b", "xaxbxab", true},
-		{"*a*b", "xaxbxa", false},
-		{"a?c", "aéc", true},
-		{"a??c", "aéc", false},
-		{"*é", "ééé", true},
-		{"?", "", false},
-		{"**", "x", true},
-		{"a*b*c", "a.b.b.c", true},
-		{"", "", true},
-	} {
-		if got := match(test.pattern, test.text); got != test.want {
-			t.Errorf("match(%q, %q) = %v", test.pattern, test.text, got)
-		}
-	}
-}

@@ -82,6 +82,9 @@ func ParseRules(gates map[string]map[string]any, line func(key ...string) int) (
 		rules = append(rules, rule)
 	}
 	rules.sortByFile()
+	for i := range rules {
+		rules[i].glob = newGlob(rules[i].Pattern)
+	}
 	return rules, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/kept-dev/kept/lockfile"
 )
@@ -26,6 +25,8 @@ type Rule struct {
 	Better Direction
 	// Line is where kept.toml has the rule, counted from 1.
 	Line int
+	// glob is Pattern made ready; nil in a rule that ParseRules did not make.
+	glob *glob
 }
 
 // Tolerance is an amount by which a metric may get worse, never negative.
@@ -83,7 +84,14 @@ func (r Rule) Compares() bool { return r.MaxDrop != nil || r.MaxRise != nil }
 
 // Matches reports whether the rule's pattern matches the name of a metric.
 func (r Rule) Matches(metric string) bool {
-	return r.Pattern == metric || isGlob(r.Pattern) && match(r.Pattern, metric)
+	return r.Pattern == metric || r.compiled().match(metric)
+}
+
+func (r *Rule) compiled() *glob {
+	if r.glob != nil {
+		return r.glob
+	}
+	return newGlob(r.Pattern)
 }
 
 // direction is the rule's for a metric with that key. One with bounds on both
@@ -101,48 +109,43 @@ type Rules []Rule
 // For returns the one rule that judges a metric: the one that names it, else the
 // pattern with the most literal characters, else the first of these in the file.
 func (rs Rules) For(metric string) (Rule, bool) {
-	i := newMatcher(rs).find(metric)
+	i := rs.find(metric, nil)
 	if i < 0 {
 		return Rule{}, false
 	}
 	return rs[i], true
 }
 
-// matcher finds the rules of many metrics.
-type matcher struct {
-	rules Rules
-	// rank is how specific each rule is.
-	rank []int
-	// matched says which rules match any of the metrics, whether they judge it or
-	// leave it to one that is more specific.
-	matched []bool
-}
-
-func newMatcher(rs Rules) *matcher {
-	m := &matcher{rules: rs, rank: make([]int, len(rs)), matched: make([]bool, len(rs))}
-	for i, r := range rs {
-		m.rank[i] = literals(r.Pattern)
-	}
-	return m
-}
-
-// find returns the index of the rule that judges a metric, and -1 for none.
-func (m *matcher) find(metric string) int {
+// find returns the index of the rule that judges a metric, and -1 for none. It
+// notes in matched which rules match it, whether they judge it or leave it to one
+// that is more specific; nil is for who does not ask.
+func (rs Rules) find(metric string, matched []bool) int {
 	best, rank := -1, -1
-	for i, r := range m.rules {
-		// What is known to match something and cannot win is not tried again.
-		if m.matched[i] && m.rank[i] <= rank && r.Pattern != metric || !r.Matches(metric) {
+	name := marksOf(metric)
+	for i := range rs {
+		r := &rs[i]
+		if r.Pattern == metric {
+			best, rank = i, math.MaxInt
+			note(matched, i)
 			continue
 		}
-		m.matched[i] = true
-		switch {
-		case r.Pattern == metric:
-			best, rank = i, math.MaxInt
-		case m.rank[i] > rank:
-			best, rank = i, m.rank[i]
+		g := r.compiled()
+		// What is known to match something and cannot win is not tried.
+		if g.rank <= rank && (matched == nil || matched[i]) || !g.marks.in(&name) || !g.match(metric) {
+			continue
+		}
+		note(matched, i)
+		if g.rank > rank {
+			best, rank = i, g.rank
 		}
 	}
 	return best
+}
+
+func note(matched []bool, i int) {
+	if matched != nil {
+		matched[i] = true
+	}
 }
 
 // Direction returns the direction in which a metric gets better: that of its
@@ -157,45 +160,6 @@ func (rs Rules) Direction(metric string) Direction {
 
 // Compares reports whether any of the rules needs a base.
 func (rs Rules) Compares() bool { return slices.ContainsFunc(rs, Rule.Compares) }
-
-func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
-
-// literals counts the characters of a pattern that stand for themselves.
-func literals(pattern string) int {
-	return utf8.RuneCountInString(pattern) - strings.Count(pattern, "*") - strings.Count(pattern, "?")
-}
-
-// match matches text with a pattern. After a mismatch only the last * is tried
-// again, so that the time is bounded by the product of the lengths.
-func match(pattern, text string) bool {
-	// What has to stand at the end sorts out most.
-	if !strings.HasSuffix(text, pattern[strings.LastIndexAny(pattern, "*?")+1:]) {
-		return false
-	}
-	star, from := -1, 0
-	p, t := 0, 0
-	for t < len(text) {
-		_, size := utf8.DecodeRuneInString(text[t:])
-		switch {
-		case p < len(pattern) && pattern[p] == '*':
-			star, from = p, t
-			p++
-		case p < len(pattern) && pattern[p] == '?':
-			p++
-			t += size
-		case p < len(pattern) && pattern[p] == text[t]:
-			p++
-			t++
-		case star >= 0:
-			_, size := utf8.DecodeRuneInString(text[from:])
-			from += size
-			p, t = star+1, from
-		default:
-			return false
-		}
-	}
-	return strings.Trim(pattern[p:], "*") == ""
-}
 
 // sortByFile puts rules into the order of the file.
 func (rs Rules) sortByFile() {
