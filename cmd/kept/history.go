@@ -151,6 +151,8 @@ type metricLog struct {
 	chosen []history.Metric
 	named  bool
 	rows   []logRow
+	// courses are the values of each metric, the oldest first.
+	courses map[history.Metric][]lockfile.Value
 }
 
 // logRow is a version that changed something.
@@ -170,15 +172,17 @@ type metricChange struct {
 func (l *metricLog) choose(words []string) error {
 	known := l.history.Metrics()
 	l.named = len(words) > 0
+	chosen := map[history.Metric]bool{}
 	for _, word := range words {
 		found, err := history.Find(known, word)
 		if err != nil {
 			return err
 		}
 		for _, m := range found {
-			if !slices.Contains(l.chosen, m) {
+			if !chosen[m] {
 				l.chosen = append(l.chosen, m)
 			}
+			chosen[m] = true
 		}
 	}
 	if !l.named {
@@ -187,6 +191,14 @@ func (l *metricLog) choose(words []string) error {
 	for _, v := range l.history.Versions {
 		if row := l.row(v); row != nil {
 			l.rows = append(l.rows, *row)
+		}
+	}
+	l.courses = map[history.Metric][]lockfile.Value{}
+	for _, row := range slices.Backward(l.rows) {
+		for _, c := range row.metrics {
+			if c.new != nil {
+				l.courses[c.Metric] = append(l.courses[c.Metric], c.new)
+			}
 		}
 	}
 	return nil
@@ -238,11 +250,9 @@ func (l *metricLog) row(v *history.Version) *logRow {
 // numbers returns the values of a metric, the oldest first.
 func (l *metricLog) numbers(m history.Metric) []float64 {
 	var numbers []float64
-	for _, row := range slices.Backward(l.rows) {
-		for _, c := range row.metrics {
-			if n, ok := floatOf(c.new); ok && c.Metric == m {
-				numbers = append(numbers, n)
-			}
+	for _, v := range l.courses[m] {
+		if n, ok := floatOf(v); ok {
+			numbers = append(numbers, n)
 		}
 	}
 	return numbers
@@ -250,12 +260,8 @@ func (l *metricLog) numbers(m history.Metric) []float64 {
 
 // last returns the newest value of a metric.
 func (l *metricLog) last(m history.Metric) lockfile.Value {
-	for _, row := range l.rows {
-		for _, c := range row.metrics {
-			if c.Metric == m && c.new != nil {
-				return c.new
-			}
-		}
+	if course := l.courses[m]; len(course) > 0 {
+		return course[len(course)-1]
 	}
 	return nil
 }
@@ -541,13 +547,12 @@ func (u *ui) plotLog(l *metricLog, name string) error {
 	figure := plot.Figure{Title: "History of " + lockfile.Name}
 	var left []string
 	for _, m := range l.chosen {
-		line := l.line(m)
 		switch {
-		case len(line.X) == 0:
+		case len(l.numbers(m)) == 0:
 		case len(figure.Panels) == plot.MaxPanels:
 			left = append(left, m.String())
 		default:
-			figure.Panels = append(figure.Panels, plot.Panel{Title: m.String(), XLabel: "version", Lines: []plot.Line{line}})
+			figure.Panels = append(figure.Panels, plot.Panel{Title: m.String(), XLabel: "version", Lines: []plot.Line{l.line(m)}})
 		}
 	}
 	data, err := draw(figure)
@@ -558,7 +563,11 @@ func (u *ui) plotLog(l *metricLog, name string) error {
 		return fmt.Errorf("plot %q: %w", name, err)
 	}
 	u.say("drew %s through history to %s", plural(len(figure.Panels), "metric"), clean(name))
-	for _, metric := range left {
+	for i, metric := range left {
+		if i == mostFiles {
+			u.say("  and %d more", len(left)-i)
+			break
+		}
 		u.say("  not drawn: %s, a figure holds %d", clean(metric), plot.MaxPanels)
 	}
 	return nil

@@ -17,9 +17,13 @@ type Blamed struct {
 // Blame returns where each of the metrics got the value that it has in v.
 func (v *Version) Blame(all []Metric) []Blamed {
 	blamed := make([]Blamed, len(all))
+	causes := map[*Version][]lockfile.Change{} // of a version that may have set thousands
 	for i, m := range all {
 		by := v.setter(m)
-		blamed[i] = Blamed{Metric: m, Value: v.Value(m), By: by, Causes: by.Causes()}
+		if _, ok := causes[by]; !ok {
+			causes[by] = by.Causes()
+		}
+		blamed[i] = Blamed{Metric: m, Value: v.Value(m), By: by, Causes: causes[by]}
 	}
 	return blamed
 }
