@@ -7,8 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/core"
-	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/core/metrics"
 )
 
