@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -163,15 +162,10 @@ func Find(all []Metric, word string) ([]Metric, error) {
 }
 
 func matchMetrics(all []Metric, pattern string) ([]Metric, error) {
-	text := regexp.QuoteMeta(pattern)
-	text = strings.ReplaceAll(strings.ReplaceAll(text, `\*`, `.*`), `\?`, `.`)
-	matches, err := regexp.Compile(`(?s)\A(?:` + text + `)\z`)
-	if err != nil {
-		return nil, fmt.Errorf("read pattern %q: %w", pattern, err)
-	}
+	glob := metrics.NewGlob(pattern)
 	var found []Metric
 	for _, m := range all {
-		if matches.MatchString(m.String()) || matches.MatchString(m.Key) {
+		if glob.Match(m.String()) || glob.Match(m.Key) {
 			found = append(found, m)
 		}
 	}

@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// glob is a pattern made ready to be matched with many names.
-type glob struct {
+// Glob is a pattern made ready to be matched with many names.
+type Glob struct {
 	// parts are what stands between the *, one more than there are of them. The
 	// first has to stand at the beginning and the last at the end.
 	parts []part
@@ -21,8 +21,9 @@ type part []string
 
 func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
 
-func newGlob(pattern string) *glob {
-	g := &glob{}
+// NewGlob reads a pattern: * stands for any text, ? for one character.
+func NewGlob(pattern string) *Glob {
+	g := &Glob{}
 	for text := range strings.SplitSeq(pattern, "*") {
 		pieces := strings.Split(text, "?")
 		for _, piece := range pieces {
@@ -34,9 +35,9 @@ func newGlob(pattern string) *glob {
 	return g
 }
 
-// match reports whether the whole of text matches. Each part between two * is
+// Match reports whether the whole of text matches. Each part between two * is
 // taken where it comes first: no other place leaves more to what follows.
-func (g *glob) match(text string) bool {
+func (g *Glob) Match(text string) bool {
 	first, rest := g.parts[0], g.parts[1:]
 	n, ok := first.at(text)
 	if !ok || len(rest) == 0 {

@@ -24,7 +24,7 @@ func TestMatch(t *testing.T) {
 		{"a*b*c", "a.b.b.c", true},
 		{"", "", true},
 	} {
-		if got := newGlob(test.pattern).match(test.text); got != test.want {
+		if got := NewGlob(test.pattern).Match(test.text); got != test.want {
 			t.Errorf("match(%q, %q) = %v", test.pattern, test.text, got)
 		}
 	}
@@ -35,11 +35,11 @@ func TestMatch(t *testing.T) {
 func TestMatchAll(t *testing.T) {
 	patterns, texts := words("aé*?", 5), words("aéb", 5)
 	for _, pattern := range patterns {
-		g := newGlob(pattern)
+		g := NewGlob(pattern)
 		oracle := regexp.MustCompile("^" + strings.NewReplacer("*", ".*", "?", ".").Replace(pattern) + "$")
 		for _, text := range texts {
 			want := oracle.MatchString(text)
-			if got := g.match(text); got != want {
+			if got := g.Match(text); got != want {
 				t.Errorf("match(%q, %q) = %v", pattern, text, got)
 			}
 			if m := marksOf(text); want && !g.marks.in(&m) {

@@ -83,7 +83,7 @@ func ParseRules(gates map[string]map[string]any, line func(key ...string) int) (
 	}
 	rules.sortByFile()
 	for i := range rules {
-		rules[i].glob = newGlob(rules[i].Pattern)
+		rules[i].glob = NewGlob(rules[i].Pattern)
 	}
 	return rules, nil
 }

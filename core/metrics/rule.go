@@ -26,7 +26,7 @@ type Rule struct {
 	// Line is where kept.toml has the rule, counted from 1.
 	Line int
 	// glob is Pattern made ready; nil in a rule that ParseRules did not make.
-	glob *glob
+	glob *Glob
 }
 
 // Tolerance is an amount by which a metric may get worse, never negative.
@@ -84,14 +84,14 @@ func (r Rule) Compares() bool { return r.MaxDrop != nil || r.MaxRise != nil }
 
 // Matches reports whether the rule's pattern matches the name of a metric.
 func (r Rule) Matches(metric string) bool {
-	return r.Pattern == metric || r.compiled().match(metric)
+	return r.Pattern == metric || r.compiled().Match(metric)
 }
 
-func (r *Rule) compiled() *glob {
+func (r *Rule) compiled() *Glob {
 	if r.glob != nil {
 		return r.glob
 	}
-	return newGlob(r.Pattern)
+	return NewGlob(r.Pattern)
 }
 
 // direction is the rule's for a metric with that key. One with bounds on both
@@ -131,7 +131,7 @@ func (rs Rules) find(metric string, matched []bool) int {
 		}
 		g := r.compiled()
 		// What is known to match something and cannot win is not tried.
-		if g.rank <= rank && (matched == nil || matched[i]) || !g.marks.in(&name) || !g.match(metric) {
+		if g.rank <= rank && (matched == nil || matched[i]) || !g.marks.in(&name) || !g.Match(metric) {
 			continue
 		}
 		note(matched, i)
