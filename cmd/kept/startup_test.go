@@ -13,7 +13,7 @@ import (
 // TestStartUp holds what kept's own packages do before main: hooks start kept
 // with every change of Git's index. Bytes are counted, since no time is the same twice.
 func TestStartUp(t *testing.T) {
-	const limit = 64 << 10 // one large regular expression takes as much
+	const limit = 16 << 10 // one regular expression takes as much
 	bin := t.TempDir()
 	putBinary(t, bin)
 	cmd := exec.Command(filepath.Join(bin, "kept"), "version")
@@ -31,7 +31,9 @@ func TestStartUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%s: %d bytes", m[1], bytes)
-		total += bytes
+		if m[1] != "github.com/kept-dev/kept/cmd/kept" { // in this binary it has the variables of the tests
+			total += bytes
+		}
 	}
 	if total == 0 {
 		t.Fatalf("found no package in the trace:\n%s", stderr.String())
