@@ -45,6 +45,9 @@ func (e *statusError) Error() string { return fmt.Sprintf("exit status %d", e.co
 func (u *ui) fail(ctx context.Context, err error) int {
 	var interrupted *core.InterruptedError
 	var status *statusError
+	if err == nil {
+		err = u.lost()
+	}
 	switch {
 	case err == nil:
 		return exitOK

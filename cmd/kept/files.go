@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
 )
 
 // newFile is a file that the user named, beside its place, to be renamed into it.
@@ -25,40 +30,94 @@ func prepareFile(path string, data []byte) (*newFile, error) {
 		return &newFile{target: path, data: data}, nil
 	case err == nil && !info.Mode().IsRegular():
 		return nil, errors.New("it is no file")
+	case err == nil && ofSystem(path):
+		return &newFile{target: path, data: data}, nil
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".kept-*.tmp")
+	dir := filepath.Dir(path)
+	if info, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no folder %q", dir)
+	} else if err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%q is no folder", dir)
+	}
+	file, err := os.CreateTemp(dir, ".kept-*.tmp")
 	if err != nil {
-		return nil, err
+		return nil, inPlace(err, path)
 	}
 	_, err = file.Write(data)
 	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
-		return nil, errors.Join(err, os.Remove(file.Name()))
+		return nil, errors.Join(inPlace(err, path), os.Remove(file.Name()))
 	}
 	return &newFile{target: path, temporary: file.Name()}, nil
 }
 
-func (f *newFile) publish() error {
+// ofSystem reports whether a path that leads to a file belongs to the system, as
+// /dev/stdout does where that is a file: root could put another file in its place,
+// for every program of the machine.
+func ofSystem(path string) bool {
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	full = filepath.ToSlash(full)
+	return strings.HasPrefix(full, "/proc/") || strings.HasPrefix(full, "/dev/") && !strings.HasPrefix(full, "/dev/shm/")
+}
+
+// inPlace names the file that the user named in place of the temporary one.
+func inPlace(err error, path string) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return &fs.PathError{Op: at.Op, Path: path, Err: at.Err}
+	}
+	return err
+}
+
+func (f *newFile) publish(ctx context.Context) error {
 	if f.temporary != "" {
 		if err := os.Rename(f.temporary, f.target); err != nil {
 			return errors.Join(err, os.Remove(f.temporary))
 		}
 		return nil
 	}
-	file, err := os.OpenFile(f.target, os.O_WRONLY, 0)
+	file, err := openStream(ctx, f.target)
 	if err != nil {
 		return err
 	}
+	// Whoever reads a pipe may stop reading without closing it.
+	stop := context.AfterFunc(ctx, func() { _ = file.SetWriteDeadline(time.Now()) })
+	defer stop()
 	_, err = file.Write(f.data)
 	return errors.Join(err, file.Close())
 }
 
+// pipePatience is how long the reader of a pipe may take to come.
+const pipePatience = 5 * time.Second
+
+// openStream opens a pipe or device. Opening a pipe that nobody reads would
+// otherwise wait for ever, and for no signal.
+func openStream(ctx context.Context, path string) (*os.File, error) {
+	for start := time.Now(); ; {
+		file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|syscall.O_NONBLOCK, 0)
+		if !errors.Is(err, syscall.ENXIO) {
+			return file, err
+		}
+		if time.Since(start) > pipePatience {
+			return nil, errors.New("nothing reads from this pipe")
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 // writeFile puts data at path, all or nothing.
-func writeFile(path string, data []byte) error {
+func writeFile(ctx context.Context, path string, data []byte) error {
 	f, err := prepareFile(path, data)
 	if err != nil {
 		return err
 	}
-	return f.publish()
+	return f.publish(ctx)
 }
 
 // discard removes what was prepared.

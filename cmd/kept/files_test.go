@@ -4,11 +4,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
 func TestWriteFile(t *testing.T) {
-	put := func(path, text string) error { return writeFile(path, []byte(text)) }
+	put := func(path, text string) error { return writeFile(t.Context(), path, []byte(text)) }
 	dir := t.TempDir()
 	file := filepath.Join(dir, "gate.md")
 	for _, text := range []string{"first", "second"} {
@@ -22,8 +23,13 @@ func TestWriteFile(t *testing.T) {
 	if err := put(dir, "x"); err == nil {
 		t.Error("a folder was written")
 	}
-	if err := put(filepath.Join(file, "x"), "x"); err == nil {
-		t.Error("a file below a file was written")
+	for path, want := range map[string]string{
+		filepath.Join(file, "x"):      "is no folder",
+		filepath.Join(dir, "no", "x"): "there is no folder",
+	} {
+		if err := put(path, "x"); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), ".tmp") {
+			t.Errorf("%s: got %v, want %q", path, err, want)
+		}
 	}
 	if runtime.GOOS != "windows" {
 		link := filepath.Join(dir, "link")

@@ -80,7 +80,7 @@ func runLog(cmd *cobra.Command, u *ui, f *logFlags, words []string) error {
 	case f.csv:
 		return u.logCSV(log)
 	case f.plot != "":
-		return u.plotLog(log, f.plot)
+		return u.plotLog(cmd.Context(), log, f.plot)
 	}
 	u.printLog(log)
 	return nil

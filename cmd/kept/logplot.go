@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // plotLog draws a panel per metric, from the oldest version to the newest.
-func (u *ui) plotLog(l *metricLog, name string) error {
+func (u *ui) plotLog(ctx context.Context, l *metricLog, name string) error {
 	draw, err := drawing(name)
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ func (u *ui) plotLog(l *metricLog, name string) error {
 	}
 	data, err := draw(figure)
 	if err == nil {
-		err = writeFile(name, data)
+		err = writeFile(ctx, name, data)
 	}
 	if err != nil {
 		return fmt.Errorf("plot %q: %w", name, err)

@@ -53,8 +53,8 @@ func (u *ui) plotCurves(ctx context.Context, p *core.Project, c *core.Comparison
 	if err != nil {
 		return err
 	}
-	if err := writeFile(file, data); err != nil {
-		return fmt.Errorf("write the plot: %w", err)
+	if err := writeFile(ctx, file, data); err != nil {
+		return fmt.Errorf("plot %q: %w", file, err)
 	}
 	u.say("drew %s by step to %s", plural(min(len(shown), plot.MaxPanels), "metric"), clean(file))
 	for _, m := range shown[min(len(shown), plot.MaxPanels):] {

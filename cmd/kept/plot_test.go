@@ -81,7 +81,7 @@ func TestPlotCurves(t *testing.T) {
 		t.Errorf("PNG: %v; the link's target holds %.20q", err, s.read("precious"))
 	}
 
-	for file, want := range map[string]string{"a.gif": "ends neither in .svg nor in .png", "no/such/a.svg": "write the plot"} {
+	for file, want := range map[string]string{"a.gif": "ends neither in .svg nor in .png", "no/such/a.svg": "there is no folder"} {
 		if _, err := plotted("HEAD", file); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", file, err, want)
 		}

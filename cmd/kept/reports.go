@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -83,15 +85,28 @@ func parseReports(specs, formats []string) (outputs, error) {
 			}
 			return nil, fmt.Errorf("there is no report format %q; there are %s", format, strings.Join(formats, ", "))
 		}
+		if os.IsPathSeparator(path[len(path)-1]) {
+			return nil, fmt.Errorf("--report %q names a folder and no file", spec)
+		}
 		if path != stdoutPath {
 			path = filepath.Clean(path)
 		}
-		if slices.ContainsFunc(all, func(o output) bool { return o.path == path }) {
+		if slices.ContainsFunc(all, func(o output) bool { return samePath(o.path, path) }) {
 			return nil, fmt.Errorf("two reports go to %q", path)
 		}
 		all = append(all, output{name, reportWriters()[name], path})
 	}
 	return all, nil
+}
+
+// samePath reports whether two paths of reports name the same place.
+func samePath(a, b string) bool {
+	if a == stdoutPath || b == stdoutPath {
+		return a == b
+	}
+	fullA, errA := filepath.Abs(a)
+	fullB, errB := filepath.Abs(b)
+	return a == b || errA == nil && errB == nil && fullA == fullB
 }
 
 // compared is an experiment with what changed in it, for reports.
@@ -118,27 +133,48 @@ func (u *ui) writeReports(ctx context.Context, all outputs, experiments []compar
 			return fmt.Errorf("write the report %q: %w", o.path, err)
 		}
 	}
+	return u.publishReports(ctx, all, texts)
+}
+
+// publishReports puts the files in place last: what a pipe, a device or standard
+// output takes can fail halfway, a rename hardly.
+func (u *ui) publishReports(ctx context.Context, all outputs, texts []bytes.Buffer) error {
 	var files []*newFile
+	failed := func(path string, err error, rest []*newFile) error {
+		return errors.Join(append([]error{fmt.Errorf("write the report %q: %w", path, err)}, discard(rest)...)...)
+	}
 	for i, o := range all {
 		if o.path == stdoutPath {
 			continue
 		}
 		f, err := prepareFile(o.path, texts[i].Bytes())
 		if err != nil {
-			return errors.Join(append([]error{fmt.Errorf("write the report %q: %w", o.path, err)}, discard(files)...)...)
+			return failed(o.path, err, files)
 		}
 		files = append(files, f)
 	}
-	for i, f := range files {
-		if err := f.publish(); err != nil {
-			return errors.Join(append([]error{fmt.Errorf("write the report %q: %w", f.target, err)}, discard(files[i+1:])...)...)
+	slices.SortStableFunc(files, func(a, b *newFile) int {
+		return cmp.Compare(min(1, len(a.temporary)), min(1, len(b.temporary)))
+	})
+	renames := slices.IndexFunc(files, func(f *newFile) bool { return f.temporary != "" })
+	if renames < 0 {
+		renames = len(files)
+	}
+	for i, f := range files[:renames] {
+		if err := f.publish(ctx); err != nil {
+			return failed(f.target, err, files[i+1:])
 		}
 	}
 	for i, o := range all {
 		if o.path == stdoutPath {
 			if _, err := u.out.Write(texts[i].Bytes()); err != nil {
-				return fmt.Errorf("write the report: %w", err)
+				return failed(o.path, err, files[renames:])
 			}
+		}
+	}
+	for i, f := range files[renames:] {
+		if err := f.publish(ctx); err != nil {
+			return failed(f.target, err, files[renames+i+1:])
 		}
 	}
 	return nil

@@ -35,7 +35,7 @@ type ui struct {
 }
 
 func newUI(out, err *os.File) *ui {
-	return &ui{out: out, err: err, color: wantsColor(out), ascii: wantsASCII(), width: columns(out), job: inJob()}
+	return &ui{out: &dataWriter{file: out}, err: err, color: wantsColor(out), ascii: wantsASCII(), width: columns(out), job: inJob()}
 }
 
 // inJob reports whether a runner reads along that takes lines for commands: that
@@ -127,7 +127,30 @@ func (u *ui) write(w io.Writer, text string) {
 	if u.job {
 		text = report.PlainLog(text)
 	}
-	io.WriteString(w, text) //nolint:errcheck // there is nobody left to tell
+	io.WriteString(w, text) //nolint:errcheck // a dataWriter remembers it; of words there is nobody left to tell
+}
+
+// dataWriter is standard output. It remembers that something did not get there,
+// as on a full disk: a command that lost its data is not done.
+type dataWriter struct {
+	file *os.File
+	lost error
+}
+
+func (w *dataWriter) Write(p []byte) (int, error) {
+	n, err := w.file.Write(p)
+	if err != nil && w.lost == nil {
+		w.lost = fmt.Errorf("write to standard output: %w", err)
+	}
+	return n, err
+}
+
+// lost returns why data of the command did not get out.
+func (u *ui) lost() error {
+	if w, ok := u.out.(*dataWriter); ok {
+		return w.lost
+	}
+	return nil
 }
 
 // json writes v as the command's data.
