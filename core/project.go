@@ -17,9 +17,17 @@ import (
 
 // NoExperimentError reports that no kept.toml lies in Dir or above it, up to
 // the top of the repository.
-type NoExperimentError struct{ Dir string }
+type NoExperimentError struct {
+	Dir string
+	// Tracked says that only those that Git tracks were looked for, in all of the
+	// repository Dir.
+	Tracked bool
+}
 
 func (e *NoExperimentError) Error() string {
+	if e.Tracked {
+		return fmt.Sprintf("Git tracks no %s in %q", pipeline.Name, e.Dir)
+	}
 	return fmt.Sprintf("no %s in %q or above it", pipeline.Name, e.Dir)
 }
 

@@ -143,11 +143,35 @@ func hintRepository(err error) string {
 	case errors.As(err, &bare):
 		return "git worktree add ../work"
 	case errors.As(err, &none):
-		return "kept init"
+		return hintExperiment(none)
 	case errors.As(err, &rev):
 		return "git log --oneline"
 	}
 	return ""
+}
+
+// hintExperiment leads to an experiment of the repository if it has one.
+func hintExperiment(e *core.NoExperimentError) string {
+	if e.Tracked {
+		if p, err := core.Open("."); err == nil {
+			return "git add -- " + pathWord(typed(path.Join(p.Rel, pipeline.Name)))
+		}
+		return "kept init"
+	}
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return "kept init"
+	}
+	files, err := r.Git.Files(context.Background(), pipeline.Name)
+	if err != nil {
+		return "kept init"
+	}
+	for _, file := range files {
+		if r.Workspace.Exists(file) {
+			return "cd " + pathWord(typed(path.Dir(file)))
+		}
+	}
+	return "kept init"
 }
 
 // hintSparse brings a file back. The top folder's own files are left out by

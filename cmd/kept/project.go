@@ -27,7 +27,7 @@ func eachProject(ctx context.Context, all bool, do func(*core.Project) error) er
 		return err
 	}
 	if len(projects) == 0 {
-		return &core.NoExperimentError{Dir: r.Git.Root}
+		return &core.NoExperimentError{Dir: r.Git.Root, Tracked: true}
 	}
 	for _, p := range projects {
 		if err := do(p); err != nil {

@@ -24,7 +24,8 @@ func newShow(u *ui) *cobra.Command {
 		Long:  "Show prints the lock of REVISION, or of the working tree.",
 		Example: `  kept show
   kept show v1.0 --report html=model.html`,
-		Args: args(cobra.MaximumNArgs(1)),
+		Args:              args(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: completeRevisionArgs(1),
 		RunE: func(cmd *cobra.Command, a []string) error {
 			outputs, err := parseReports(specs, formats)
 			if err != nil {
