@@ -205,7 +205,7 @@ func hintLock(err error) string {
 	case errors.As(err, &source):
 		return "git diff -- " + pathWord(typed(source.Path))
 	case errors.As(err, &spliced):
-		return "kept run " + spliced.Stage
+		return "kept run " + word(spliced.Stage)
 	case errors.As(err, &newer):
 		return "pip install --upgrade kept"
 	}
@@ -229,7 +229,7 @@ func hintRun(err error) string {
 	case errors.As(err, &unknown):
 		return hintStage(unknown)
 	case errors.As(err, &changed):
-		return "kept run " + changed.Stage
+		return "kept run " + word(changed.Stage)
 	case errors.As(err, &command):
 		return "less " + word(command.Log)
 	case errors.As(err, &tracked):
@@ -313,7 +313,7 @@ func hintArtifact(e *core.UnknownArtifactError) string {
 
 func hintStage(e *pipeline.UnknownStageError) string {
 	if e.Suggestion != "" {
-		return "kept run " + e.Suggestion
+		return "kept run " + word(e.Suggestion)
 	}
 	if len(e.Known) > 0 {
 		return "kept status"

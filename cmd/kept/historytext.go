@@ -209,7 +209,7 @@ func hintHistory(err error) string {
 		return "git fetch --unshallow"
 	case errors.As(err, &condition):
 		return "kept bisect --help"
-	case errors.As(err, &several), errors.As(err, &unknown) && len(unknown.Known) > 0:
+	case errors.As(err, &several), errors.As(err, &unknown) && (unknown.Part || len(unknown.Known) > 0):
 		return "kept log"
 	case errors.As(err, &unknown):
 		return "kept run"

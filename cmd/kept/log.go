@@ -66,12 +66,18 @@ func runLog(cmd *cobra.Command, u *ui, f *logFlags, words []string) error {
 		return err
 	}
 	defer p.Close()
+	isRange := func(word string) bool { return strings.Contains(word, "..") }
+	part := f.since != "" || isRange(f.rev) || slices.ContainsFunc(words, isRange)
 	h, words, err := historyFor(cmd, p, f, words)
 	if err != nil {
 		return err
 	}
 	log := &metricLog{history: h, rules: u.rulesOf(p)}
 	if err := log.choose(words); err != nil {
+		var unknown *history.UnknownMetricError
+		if errors.As(err, &unknown) {
+			unknown.Part = part
+		}
 		return err
 	}
 	switch {

@@ -500,7 +500,7 @@ func TestResolveRerun(t *testing.T) {
 		_, e := start(t)
 		wants(t, e.fails("kept", "resolve", "right", "--ours"), `"right" is not in conflict; what is: left, sum`)
 		wants(t, e.fails("kept", "resolve", "left"), "say which side")
-		wants(t, e.fails("kept", "resolve", "--ours", "--theirs"), "none of the others can be")
+		wants(t, e.fails("kept", "resolve", "--ours", "--theirs"), "exclude each other")
 	})
 	t.Run("another kept at work", func(t *testing.T) {
 		s, e := start(t)

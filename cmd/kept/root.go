@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -36,7 +38,27 @@ func run(args []string) int {
 		context.AfterFunc(ctx, stop)
 	}
 	root.SetArgs(args)
-	return u.fail(ctx, root.ExecuteContext(ctx))
+	cmd, err := root.ExecuteContextC(ctx)
+	return u.fail(ctx, flagsTogether(cmd, err))
+}
+
+// flagsTogether puts what cobra says about the flags of a command line, which it
+// says in errors without a type, into words of usage.
+func flagsTogether(cmd *cobra.Command, err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if _, set, ok := strings.Cut(text, "] are set none of the others can be; ["); ok {
+		names := strings.Fields(strings.TrimSuffix(set, "] were all set"))
+		err = errors.New("--" + strings.Join(names, " and --") + " exclude each other")
+	} else if name, ok := strings.CutPrefix(text, "required flag(s) "); ok {
+		name = strings.ReplaceAll(strings.TrimSuffix(name, " not set"), `"`, "")
+		err = errors.New("--" + name + " is required")
+	} else {
+		return err
+	}
+	return &usageError{err: err, command: cmd.CommandPath()}
 }
 
 // newRoot returns kept without its commands.

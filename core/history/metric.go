@@ -100,10 +100,14 @@ type UnknownMetricError struct {
 	Name string
 	// Known are the names that there are, Near those that were probably meant.
 	Known, Near []string
+	// Part says that not all of the history was looked at.
+	Part bool
 }
 
 func (e *UnknownMetricError) Error() string {
 	switch {
+	case e.Part && len(e.Known) == 0:
+		return fmt.Sprintf("no metric %q was recorded in this part of the history, nor any other", e.Name)
 	case len(e.Near) > 0:
 		return fmt.Sprintf("no metric %q was ever recorded here; did you mean %s?", e.Name, strings.Join(e.Near, " or "))
 	case len(e.Known) == 0:
