@@ -131,7 +131,11 @@ func hintRepository(err error) string {
 	var rev *git.RevisionError
 	var noBase *core.NoBaseError
 	var sparse *core.SparseError
+	var outside *git.OutsideError
 	switch {
+	case errors.As(err, &outside) && outside.Path == ".":
+		// GIT_WORK_TREE is elsewhere.
+		return "cd " + pathWord(outside.Root)
 	case errors.As(err, &noBase):
 		return noBase.Try
 	case errors.As(err, &sparse):
@@ -326,7 +330,12 @@ func hintStore(err error) string {
 	var modified *core.ModifiedArtifactError
 	var folder *core.FolderError
 	var unnamed *core.NotInLockError
+	var place *placeError
 	switch {
+	case errors.As(err, &place) && cas.IsDiskFull(err):
+		return "df -h " + pathWord(place.dir)
+	case errors.As(err, &place):
+		return "ls -ld " + pathWord(place.dir)
 	case errors.As(err, &modified):
 		return "kept restore " + pathWord(typed(modified.Path))
 	case errors.As(err, &folder):

@@ -62,13 +62,23 @@ func ofSystem(path string) bool {
 	return strings.HasPrefix(full, "/proc/") || strings.HasPrefix(full, "/dev/") && !strings.HasPrefix(full, "/dev/shm/")
 }
 
+// placeError reports that a file could not be made where the user wanted it.
+type placeError struct {
+	dir string
+	err error
+}
+
+func (e *placeError) Error() string { return e.err.Error() }
+
+func (e *placeError) Unwrap() error { return e.err }
+
 // inPlace names the file that the user named in place of the temporary one.
 func inPlace(err error, path string) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
-		return &fs.PathError{Op: at.Op, Path: path, Err: at.Err}
+		err = &fs.PathError{Op: at.Op, Path: path, Err: at.Err}
 	}
-	return err
+	return &placeError{filepath.Dir(path), err}
 }
 
 func (f *newFile) publish(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -79,6 +80,19 @@ func TestWriteDescriptor(t *testing.T) {
 	for path, want := range map[string]bool{"/dev/stdout": true, "/dev/fd/3": true, "/dev/shm/a.md": false, "/develop/a.md": false, "a.md": false} {
 		if got := ofSystem(path); got != want {
 			t.Errorf("ofSystem(%q) = %v", path, got)
+		}
+	}
+}
+
+// TestPlaceHint looks at the disk that is full, which may not be the store's.
+func TestPlaceHint(t *testing.T) {
+	for want, cause := range map[string]error{"df -h a/b": syscall.ENOSPC, "ls -ld a/b": syscall.EROFS} {
+		err := inPlace(&os.PathError{Op: "write", Path: "a/b/.kept-1.tmp", Err: cause}, "a/b/gate.md")
+		if got := hint(fmt.Errorf("write the report: %w", err)); got != want {
+			t.Errorf("%v: got the hint %q, want %q", err, got, want)
+		}
+		if got := err.Error(); strings.Contains(got, ".tmp") || !strings.Contains(got, "gate.md") {
+			t.Errorf("got %q", got)
 		}
 	}
 }
