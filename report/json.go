@@ -73,7 +73,6 @@ type reviewJSON struct {
 	Stages     []stageJSON  `json:"stages"`
 	Patches    []patchJSON  `json:"patches"`
 	Metrics    []metricJSON `json:"metrics"`
-	Curves     []curveJSON  `json:"curves"`
 }
 
 type revisionJSON struct {
@@ -196,25 +195,13 @@ type metricJSON struct {
 	Better string `json:"better,omitempty"`
 }
 
-type curveJSON struct {
-	Stage string      `json:"stage"`
-	Key   string      `json:"key"`
-	Old   []pointJSON `json:"old"`
-	New   []pointJSON `json:"new"`
-}
-
-type pointJSON struct {
-	Step  int64 `json:"step"`
-	Value any   `json:"value"`
-}
-
 // Stages returns what JSON has under "stages" for a review, for other JSON that
 // shows a comparison.
 func Stages(r *Review) any { return reviewShape(r).Stages }
 
 func reviewShape(r *Review) reviewJSON {
 	shape := reviewJSON{Experiment: r.Experiment, Old: revisionJSON(r.Old), New: revisionJSON(r.New), BaseNote: r.BaseNote,
-		Verdict: verdictShape(r.Verdict), Stages: []stageJSON{}, Patches: patchShapes(r.Patches), Metrics: []metricJSON{}, Curves: []curveJSON{}}
+		Verdict: verdictShape(r.Verdict), Stages: []stageJSON{}, Patches: patchShapes(r.Patches), Metrics: []metricJSON{}}
 	for _, s := range r.Stages {
 		stage := stageJSON{Name: s.Name, Fate: fateWords[s.Fate], Sections: []sectionJSON{}}
 		for _, section := range s.Sections {
@@ -224,9 +211,6 @@ func reviewShape(r *Review) reviewJSON {
 	}
 	for _, m := range r.Metrics {
 		shape.Metrics = append(shape.Metrics, metricJSON{m.Stage, m.Key, core.JSONValue(m.Value), m.Better.String()})
-	}
-	for _, c := range r.Curves {
-		shape.Curves = append(shape.Curves, curveJSON{c.Stage, c.Key, pointShapes(c.Old), pointShapes(c.New)})
 	}
 	return shape
 }
@@ -332,14 +316,6 @@ func patchShapes(patches []Patch) []patchJSON {
 			shape.Hunks = append(shape.Hunks, hunk)
 		}
 		shapes = append(shapes, shape)
-	}
-	return shapes
-}
-
-func pointShapes(points []lockfile.Point) []pointJSON {
-	shapes := make([]pointJSON, 0, len(points))
-	for _, p := range points {
-		shapes = append(shapes, pointJSON{p.Step, core.JSONValue(p.Value)})
 	}
 	return shapes
 }

@@ -121,7 +121,7 @@ func (u *ui) writeReports(ctx context.Context, all outputs, experiments []compar
 	if len(all) == 0 {
 		return nil
 	}
-	if slices.ContainsFunc(all, func(o output) bool { return o.format == "html" }) {
+	if slices.ContainsFunc(all, func(o output) bool { return o.format == "html" || o.format == "markdown" }) {
 		options.Draw = drawCurves
 		if err := addCurves(ctx, experiments); err != nil {
 			return err
