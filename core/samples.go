@@ -142,11 +142,8 @@ func (r lockedRun) draw() string {
 func (r lockedRun) addTo(samples metrics.Samples) {
 	for key, value := range r.block.Metrics {
 		name := metrics.Name(r.stage, key)
-		switch v := value.(type) {
-		case int64:
-			samples[name] = append(samples[name], float64(v))
-		case float64:
-			samples[name] = append(samples[name], v)
+		if n, ok := lockfile.Float(value); ok {
+			samples[name] = append(samples[name], n)
 		}
 	}
 }

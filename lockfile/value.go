@@ -189,3 +189,15 @@ func checkName(name string) error {
 	}
 	return nil
 }
+
+// Float returns a number as a float64, which for large integers is the nearest
+// one, and false for any other value.
+func Float(v Value) (float64, bool) {
+	switch n := v.(type) {
+	case int64:
+		return float64(n), true
+	case float64:
+		return n, true
+	}
+	return 0, false
+}

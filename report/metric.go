@@ -116,13 +116,8 @@ func (m *metric) judge(f *metrics.Finding) {
 
 // finite returns a value as a float, and NaN where it is no finite number.
 func finite(v lockfile.Value) float64 {
-	switch n := v.(type) {
-	case int64:
-		return float64(n)
-	case float64:
-		if !math.IsInf(n, 0) {
-			return n
-		}
+	if n, ok := lockfile.Float(v); ok && !math.IsInf(n, 0) {
+		return n
 	}
 	return math.NaN()
 }

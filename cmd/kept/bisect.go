@@ -141,7 +141,7 @@ func (u *ui) commitLine(v *history.Version) string {
 	if v.Beyond {
 		return u.paint(yellow, versionID(v))
 	}
-	return u.paint(yellow, versionID(v)) + fmt.Sprintf("  %s  %s  %s", versionDate(v), clean(clip(v.Commit.Author, 24)), rowSubject(v))
+	return u.paint(yellow, versionID(v)) + fmt.Sprintf("  %s  %s  %s", versionDate(v), clean(cut(v.Commit.Author, 24)), rowSubject(v))
 }
 
 // printTransitions prints what there is where no single commit is the culprit.

@@ -50,7 +50,7 @@ func (u *ui) printBlame(blamed []history.Blamed) {
 	var cells [][]string
 	for _, b := range blamed {
 		cells = append(cells, []string{clean(b.Metric.String()), metricText(b.Value), versionID(b.By), versionDate(b.By),
-			clean(clip(b.By.Commit.Author, 24)), blameSubject(b.By)})
+			clean(cut(b.By.Commit.Author, 24)), blameSubject(b.By)})
 	}
 	lines := strings.Split(table(cells, ""), "\n")
 	for i, b := range blamed {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core"
@@ -105,11 +104,11 @@ func plainText(side any) string {
 	case nil:
 		return ""
 	case string:
-		return clean(clip(v, 60))
+		return clean(cut(v, 60))
 	case cas.Digest:
 		return v.Short()
 	}
-	return clean(clip(lockfile.FormatValue(side), 60))
+	return clean(cut(lockfile.FormatValue(side), 60))
 }
 
 // causesText lists changes by stage. Those of a stage that is new say only that.
@@ -132,15 +131,6 @@ func causesText(changes []lockfile.Change) []string {
 		i = n
 	}
 	return lines
-}
-
-// clip shortens text to a number of characters.
-func clip(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	runes := []rune(s)
-	return string(runes[:max(0, most-1)]) + "…"
 }
 
 // sparks are the heights of a sparkline; ASCII has fewer that rise.
@@ -179,17 +169,6 @@ func bounds(numbers []float64) (low, high float64) {
 		}
 	}
 	return low, high
-}
-
-// floatOf returns a metric as a number to draw.
-func floatOf(v lockfile.Value) (float64, bool) {
-	switch n := v.(type) {
-	case int64:
-		return float64(n), true
-	case float64:
-		return n, true
-	}
-	return 0, false
 }
 
 // isOpen reports whether history has no answer to what was asked.

@@ -252,7 +252,7 @@ func (l *metricLog) row(v *history.Version) *logRow {
 func (l *metricLog) numbers(m history.Metric) []float64 {
 	var numbers []float64
 	for _, v := range l.courses[m] {
-		if n, ok := floatOf(v); ok {
+		if n, ok := lockfile.Float(v); ok {
 			numbers = append(numbers, n)
 		}
 	}
@@ -369,15 +369,12 @@ func rowSubject(v *history.Version) string {
 	if v.Uncommitted() {
 		return "in the working tree"
 	}
-	return clean(clip(v.Commit.Subject, 200))
+	return clean(cut(v.Commit.Subject, 200))
 }
 
 // fit cuts a line to the width of the terminal.
 func (u *ui) fit(line string) string {
-	if u.width > 0 {
-		return clip(line, u.width)
-	}
-	return line
+	return cut(line, u.width)
 }
 
 func (u *ui) paintID(v *history.Version, line string) string {

@@ -50,7 +50,7 @@ func (l *metricLog) line(m history.Metric) plot.Line {
 	line := plot.Line{Name: m.String()}
 	for i, row := range slices.Backward(l.rows) {
 		for _, c := range row.metrics {
-			if n, ok := floatOf(c.new); ok && c.Metric == m {
+			if n, ok := lockfile.Float(c.new); ok && c.Metric == m {
 				line.X, line.Y = append(line.X, float64(len(l.rows)-i)), append(line.Y, n)
 			}
 		}

@@ -211,8 +211,8 @@ func (s *search) noGood(h *History, b *Bisection, good string) error {
 
 // step is by how much the metric moved; one from or to infinity is the largest.
 func (t Transition) step() float64 {
-	a, _ := toFloat(t.Old)
-	b, _ := toFloat(t.New)
+	a, _ := lockfile.Float(t.Old)
+	b, _ := lockfile.Float(t.New)
 	if step := math.Abs(b - a); !math.IsNaN(step) {
 		return step
 	}

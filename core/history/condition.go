@@ -63,7 +63,7 @@ func (m Metric) Names(name string) bool {
 // Holds reports whether the condition is true of a value. What cannot be
 // compared is not known: no value, and nan with a number.
 func (c Condition) Holds(v lockfile.Value) (holds, known bool) {
-	n, ok := toFloat(v)
+	n, ok := lockfile.Float(v)
 	if !ok {
 		return false, false
 	}
@@ -86,14 +86,4 @@ func (c Condition) Holds(v lockfile.Value) (holds, known bool) {
 		return n == c.Limit, true
 	}
 	return n != c.Limit, true
-}
-
-func toFloat(v lockfile.Value) (float64, bool) {
-	switch n := v.(type) {
-	case int64:
-		return float64(n), true
-	case float64:
-		return n, true
-	}
-	return 0, false
 }

@@ -34,12 +34,7 @@ func FromSeries(name string, points []lockfile.Point) Line {
 	l := Line{Name: name, X: make([]float64, len(points)), Y: make([]float64, len(points))}
 	for i, p := range points {
 		l.X[i] = float64(p.Step)
-		switch v := p.Value.(type) {
-		case int64:
-			l.Y[i] = float64(v)
-		case float64:
-			l.Y[i] = v
-		}
+		l.Y[i], _ = lockfile.Float(p.Value)
 	}
 	return l
 }
