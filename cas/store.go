@@ -48,6 +48,29 @@ type Store interface {
 	// store can see to be damaged without reading is a *CorruptError, all else
 	// shows in Open.
 	Stat(ctx context.Context, d Digest) (size int64, err error)
+
+	// Batch returns a new Batch. It must be closed.
+	Batch() Batch
+}
+
+// Batch is many Puts that become durable together, which costs far less than
+// one by one. Its methods are safe for concurrent use but for Commit and Close,
+// which come after all Puts.
+type Batch interface {
+	// Put is Store.Put, but durable only after Commit. The object may be seen
+	// before that, whole, or not at all.
+	Put(ctx context.Context, r io.Reader) (Digest, int64, error)
+	// PutBytes is Put of a content that is in memory.
+	PutBytes(ctx context.Context, content []byte) (Digest, error)
+	// Has reports whether the object is in the store or in the batch. What the
+	// store has counts from now on as used, which keeps a collection from taking
+	// it for the time that the lock needs to name it.
+	Has(ctx context.Context, d Digest) (bool, error)
+	// Commit makes durable all that was put and all that Has said is there.
+	// After an error some of it may be in the store, and no lock may name it.
+	Commit(ctx context.Context) error
+	// Close lets go of what was not committed.
+	Close() error
 }
 
 // MissingError says that a Store does not have an object.

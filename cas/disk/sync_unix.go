@@ -1,6 +1,6 @@
 //go:build unix
 
-package cas
+package disk
 
 import (
 	"errors"
@@ -45,10 +45,10 @@ func publishNamed(t *namedTemp, name string) error {
 	return nil
 }
 
-// IsDiskFull reports whether err says that there was no room for a write:
+// IsFull reports whether err says that there was no room for a write:
 // the disk is full, a quota is used up, or a limit on file sizes was reached.
 // Trying again does not help before somebody made room.
-func IsDiskFull(err error) bool {
+func IsFull(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
 }
 

@@ -1,4 +1,4 @@
-package cas
+package disk
 
 import (
 	"io/fs"
@@ -13,7 +13,7 @@ type anonTemp struct{ *os.File }
 
 // openTemp falls back to a named file where the file system has no anonymous
 // ones, or where they could not be given a name because /proc is not mounted.
-func openTemp(dir string) (tempFile, error) {
+func openTemp(dir string) (Temp, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, objectPerm)
 	switch err {
 	case nil:
@@ -32,6 +32,8 @@ func openTemp(dir string) (tempFile, error) {
 }
 
 func (t anonTemp) proc() string { return "/proc/self/fd/" + strconv.Itoa(int(t.Fd())) }
+
+func (t anonTemp) Flush(offset, size int64) { flush(t.File, offset, size) }
 
 func (t anonTemp) Publish(name string) error {
 	err := unix.Linkat(unix.AT_FDCWD, t.proc(), unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)

@@ -1,4 +1,4 @@
-package cas
+package disk
 
 import (
 	"errors"
@@ -26,9 +26,9 @@ func publishNamed(t *namedTemp, name string) error {
 	return nil
 }
 
-// IsDiskFull reports whether err says that there was no room for a write.
+// IsFull reports whether err says that there was no room for a write.
 // Trying again does not help before somebody made room.
-func IsDiskFull(err error) bool {
+func IsFull(err error) bool {
 	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) ||
 		errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED) || errors.Is(err, windows.ERROR_FILE_TOO_LARGE) ||
 		errors.Is(err, syscall.ENOSPC) // what Go's own packages use where there is no system call

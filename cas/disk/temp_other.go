@@ -1,0 +1,5 @@
+//go:build !linux
+
+package disk
+
+func openTemp(dir string) (Temp, error) { return openNamedTemp(dir) }

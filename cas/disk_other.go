@@ -1,5 +1,0 @@
-//go:build !linux
-
-package cas
-
-func openTemp(dir string) (tempFile, error) { return openNamedTemp(dir) }
