@@ -204,7 +204,7 @@ func (r *run) putBack() error {
 			continue
 		}
 		art := &lockfile.Artifact{Path: file, Hash: o.Digest, Size: o.Size, Folder: o.Folder, Executable: o.Executable}
-		if err := rs.put(ctx, item{path: file, art: art}, o.Tree); err != nil {
+		if err := rs.put(ctx, item{path: file, art: art}, o.Tree()); err != nil {
 			return fmt.Errorf("put back %q: %w", file, err)
 		}
 	}

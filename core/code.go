@@ -34,7 +34,7 @@ func (p *Project) codeTree(ctx context.Context, side Side, folder string, record
 		if err != nil {
 			return nil
 		}
-		tree = o.Tree
+		tree = o.Tree()
 	} else if tree = p.committedTree(ctx, side.Rev, full); tree == nil {
 		return nil
 	}

@@ -18,14 +18,14 @@ import (
 
 // clearFolder removes a folder whose files the store has one by one.
 func (rs *restorer) clearFolder(ctx context.Context, file string, current *workspace.Object) error {
-	for _, e := range current.Tree {
+	for _, e := range current.Tree() {
 		if kept, err := rs.isKept(ctx, &workspace.Object{Digest: e.Digest}); err != nil {
 			return err
 		} else if !kept {
 			return rs.clear(ctx, file, current, nil, nil)
 		}
 	}
-	for _, e := range current.Tree {
+	for _, e := range current.Tree() {
 		if err := rs.place.Remove(path.Join(file, e.Path)); err != nil {
 			return err
 		}
@@ -44,7 +44,7 @@ func (rs *restorer) clear(ctx context.Context, file string, current *workspace.O
 			same[e.Path] = e
 		}
 	}
-	doomed := slices.DeleteFunc(slices.Clone(current.Tree), func(e cas.Entry) bool { return same[e.Path] == e })
+	doomed := slices.DeleteFunc(slices.Clone(current.Tree()), func(e cas.Entry) bool { return same[e.Path] == e })
 	if err := rs.save(ctx, file, current, doomed); err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (rs *restorer) save(ctx context.Context, file string, current *workspace.Ob
 // isKept reports whether the clone's own store has all of o.
 func (r *Repository) isKept(ctx context.Context, o *workspace.Object) (bool, error) {
 	digests := []cas.Digest{o.Digest}
-	for _, e := range o.Tree {
+	for _, e := range o.Tree() {
 		digests = append(digests, e.Digest)
 	}
 	for _, d := range digests {

@@ -29,7 +29,7 @@ func (w *Workspace) Scan(ctx context.Context, path string) (*Object, error) {
 // of that folder, for callers that choose the files themselves. The paths are
 // relative to the root, like folder.
 func (w *Workspace) ScanFiles(ctx context.Context, folder string, files []string) (*Object, error) {
-	o := &Object{Folder: true, Tree: cas.Tree{}}
+	o := &Object{Folder: true, tree: cas.Tree{}}
 	for _, file := range files {
 		inside := strings.TrimPrefix(file, folder+"/")
 		if err := w.entry(ctx, o, folder, inside, w.hash); err != nil {
@@ -49,7 +49,7 @@ func (w *Workspace) Keep(ctx context.Context, store cas.Store, path string) (*Ob
 	if err != nil || !o.Folder {
 		return o, err
 	}
-	for _, e := range o.Tree {
+	for _, e := range o.tree {
 		if e.Kind != cas.Link {
 			continue
 		}
@@ -57,7 +57,7 @@ func (w *Workspace) Keep(ctx context.Context, store cas.Store, path string) (*Ob
 			return nil, err
 		}
 	}
-	return o, putBytes(ctx, store, o.Tree.Marshal(), o.Digest)
+	return o, putBytes(ctx, store, o.tree.Marshal(), o.Digest)
 }
 
 // fileFunc gives the digest of the file at path, which info describes.
@@ -90,7 +90,7 @@ func (w *Workspace) visit(ctx context.Context, path string, file fileFunc) (*Obj
 }
 
 func (w *Workspace) visitFolder(ctx context.Context, folder string, file fileFunc) (*Object, error) {
-	o := &Object{Folder: true, Tree: cas.Tree{}}
+	o := &Object{Folder: true, tree: cas.Tree{}}
 	err := fs.WalkDir(os.DirFS(w.Abs(folder)), ".", func(inside string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -134,7 +134,7 @@ func (w *Workspace) entry(ctx context.Context, o *Object, folder, inside string,
 			return err
 		}
 	}
-	o.Tree = append(o.Tree, e)
+	o.tree = append(o.tree, e)
 	o.Size += e.Size
 	return nil
 }
@@ -142,8 +142,8 @@ func (w *Workspace) entry(ctx context.Context, o *Object, folder, inside string,
 // seal sorts the entries and computes the manifest's digest. Parsing the
 // manifest back is what finds names that clash on other systems.
 func seal(o *Object) (*Object, error) {
-	slices.SortFunc(o.Tree, func(a, b cas.Entry) int { return strings.Compare(a.Path, b.Path) })
-	manifest := o.Tree.Marshal()
+	slices.SortFunc(o.tree, func(a, b cas.Entry) int { return strings.Compare(a.Path, b.Path) })
+	manifest := o.tree.Marshal()
 	if _, err := cas.ParseTree(manifest); err != nil {
 		return nil, err
 	}

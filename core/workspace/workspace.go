@@ -76,12 +76,14 @@ type Object struct {
 	Size       int64
 	Folder     bool
 	Executable bool
-	// Tree lists a folder's entries; nil for a file.
-	Tree cas.Tree
+	tree       cas.Tree
 }
 
+// Tree lists a folder's entries; nil for a file.
+func (o *Object) Tree() cas.Tree { return o.tree }
+
 // Files returns the number of entries of a folder, and 0 for a file.
-func (o *Object) Files() int64 { return int64(len(o.Tree)) }
+func (o *Object) Files() int64 { return int64(len(o.tree)) }
 
 // Exists reports whether there is something at path, a dangling link included.
 func (w *Workspace) Exists(path string) bool {
