@@ -1,0 +1,253 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+)
+
+// kinds are data of all sorts, size bytes of each.
+var kinds = []struct {
+	name  string
+	class Class // that Probe finds
+	make  func(r *rand.Rand, size int) []byte
+}{
+	{"nothing but zeros", Values1, func(r *rand.Rand, size int) []byte { return make([]byte, size) }},
+	{"noise", Incompressible, noise},
+	{"text", Text, text},
+	{"csv", Text, table},
+	{"json", Text, jsonLines},
+	{"float32", Values4, func(r *rand.Rand, size int) []byte {
+		return values4(size, func() uint32 { return math.Float32bits(float32(r.NormFloat64() * 0.02)) })
+	}},
+	{"float32 big-endian", Values4, func(r *rand.Rand, size int) []byte {
+		b := make([]byte, 0, size+4)
+		for len(b) < size {
+			b = binary.BigEndian.AppendUint32(b, math.Float32bits(float32(r.NormFloat64()*0.02)))
+		}
+		return b[:size]
+	}},
+	{"float32 from bfloat16", Values4, func(r *rand.Rand, size int) []byte {
+		return values4(size, func() uint32 { return math.Float32bits(float32(r.NormFloat64()*0.02)) & 0xffff0000 })
+	}},
+	{"float32 of 256 values", Values4, func(r *rand.Rand, size int) []byte {
+		var few [256]uint32
+		for i := range few {
+			few[i] = math.Float32bits(float32(r.NormFloat64()))
+		}
+		return values4(size, func() uint32 { return few[r.IntN(256)] })
+	}},
+	{"float32 sparse", Values8, func(r *rand.Rand, size int) []byte {
+		return values4(size, func() uint32 {
+			if r.IntN(10) > 0 {
+				return 0
+			}
+			return math.Float32bits(float32(r.NormFloat64()))
+		})
+	}},
+	{"bfloat16", Values2, func(r *rand.Rand, size int) []byte {
+		return values2(size, func() uint16 { return uint16(math.Float32bits(float32(r.NormFloat64()*0.02)) >> 16) })
+	}},
+	{"float16", Values2, func(r *rand.Rand, size int) []byte {
+		return values2(size, func() uint16 { return float16(r.NormFloat64() * 0.02) })
+	}},
+	{"float64", Values8, func(r *rand.Rand, size int) []byte {
+		return values8(size, func() uint64 { return math.Float64bits(r.NormFloat64()) })
+	}},
+	{"float64 from float32", Values8, func(r *rand.Rand, size int) []byte {
+		return values8(size, func() uint64 { return math.Float64bits(float64(float32(r.NormFloat64()))) })
+	}},
+	{"int64 tokens", Values8, func(r *rand.Rand, size int) []byte {
+		return values8(size, func() uint64 { return uint64(token(r)) })
+	}},
+	{"int32 tokens", Values4, func(r *rand.Rand, size int) []byte {
+		return values4(size, func() uint32 { return uint32(token(r)) })
+	}},
+	{"uint16 tokens", Values2, func(r *rand.Rand, size int) []byte {
+		return values2(size, func() uint16 { return uint16(token(r)) })
+	}},
+	{"int64 counter", Values8, func(r *rand.Rand, size int) []byte {
+		n := uint64(0)
+		return values8(size, func() uint64 { n += uint64(r.IntN(3)); return n })
+	}},
+	{"int8 weights", Values1, func(r *rand.Rand, size int) []byte {
+		return bytesOf(size, func() byte { return byte(int8(max(-127, min(127, r.NormFloat64()*30)))) })
+	}},
+	{"int4 weights", Values1, func(r *rand.Rand, size int) []byte {
+		four := func() byte { return byte(int8(max(-7, min(7, math.Round(r.NormFloat64()*2.5))))) & 15 }
+		return bytesOf(size, func() byte { return four() | four()<<4 })
+	}},
+	{"uint8 image", Values1, func(r *rand.Rand, size int) []byte {
+		i := 0
+		return bytesOf(size, func() byte {
+			i++
+			x, y := float64(i/3%512), float64(i/3/512)
+			return byte(128 + 60*math.Sin(x/40+float64(i%3)) + 50*math.Cos(y/30) + r.NormFloat64()*4)
+		})
+	}},
+}
+
+func bytesOf(size int, next func() byte) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = next()
+	}
+	return b
+}
+
+func values2(size int, next func() uint16) []byte {
+	b := make([]byte, 0, size+2)
+	for len(b) < size {
+		b = binary.LittleEndian.AppendUint16(b, next())
+	}
+	return b[:size]
+}
+
+func values4(size int, next func() uint32) []byte {
+	b := make([]byte, 0, size+4)
+	for len(b) < size {
+		b = binary.LittleEndian.AppendUint32(b, next())
+	}
+	return b[:size]
+}
+
+func values8(size int, next func() uint64) []byte {
+	b := make([]byte, 0, size+8)
+	for len(b) < size {
+		b = binary.LittleEndian.AppendUint64(b, next())
+	}
+	return b[:size]
+}
+
+// float16 rounds x, whose magnitude is that of weights, to IEEE's binary16.
+func float16(x float64) uint16 {
+	b := math.Float32bits(float32(x))
+	sign := uint16(b >> 16 & 0x8000)
+	e := int(b>>23&0xff) - 127 + 15
+	m := b&0x7fffff | 0x800000
+	if e <= 0 { // subnormal
+		if e < -10 {
+			return sign
+		}
+		return sign | uint16(m>>(14-e))
+	}
+	return sign | uint16(e)<<10 | uint16(m>>13&0x3ff)
+}
+
+// token draws from a vocabulary of 50,000 as a text does.
+func token(r *rand.Rand) int { return min(49999, int(math.Exp(r.Float64()*math.Log(50000)))) }
+
+func noise(r *rand.Rand, size int) []byte {
+	return bytesOf(size, func() byte { return byte(r.Uint32()) })
+}
+
+var words = strings.Fields(`the of and to in a is that for it as was with be by on not he his but at are this have
+	from or had an they which one you were all her she there would their we him been has when who will more no if out so
+	said what up its about into than them can only other new some could time these two may then do first any my now such
+	like our over man me even most made after also did many before must through back years where much your way well down
+	should because each just those people how too little state good very make world still own see men work long get here
+	between both life being under never day same another know while last might us great old year off come since against`)
+
+func text(r *rand.Rand, size int) []byte {
+	var b []byte
+	for len(b) < size {
+		b = append(b, words[min(len(words)-1, int(math.Exp(r.Float64()*math.Log(float64(len(words))))))]...)
+		if r.IntN(12) == 0 {
+			b = append(b, '.')
+		}
+		b = append(b, ' ')
+	}
+	return b[:size]
+}
+
+func table(r *rand.Rand, size int) []byte {
+	b := []byte("id,date,price,amount,category,comment\n")
+	for id := 1; len(b) < size; id++ {
+		b = fmt.Appendf(b, "%d,2024-%02d-%02d,%.2f,%d,%s,%s\n", id, 1+r.IntN(12), 1+r.IntN(28),
+			math.Exp(r.NormFloat64()+3), r.IntN(1000), words[r.IntN(8)], bytes.TrimSpace(text(r, 10+r.IntN(40))))
+	}
+	return b[:size]
+}
+
+func jsonLines(r *rand.Rand, size int) []byte {
+	var b []byte
+	for id := 1; len(b) < size; id++ {
+		b = fmt.Appendf(b, `{"id": %d, "score": %.6f, "label": %q, "tokens": [%d, %d, %d]}`+"\n", id, r.Float64(),
+			words[r.IntN(20)], token(r), token(r), token(r))
+	}
+	return b[:size]
+}
+
+func newRand() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+
+func TestKinds(t *testing.T) {
+	e := NewEncoder()
+	for _, kind := range kinds {
+		b := kind.make(newRand(), 1<<20)
+		class := Probe(b)
+		if class != kind.class {
+			t.Errorf("%s: probed %d, want %d", kind.name, class, kind.class)
+		}
+		method, stored := roundTrip(t, e, class, [][]byte{b})
+		t.Logf("%-24s class %d method %d ratio %.3f", kind.name, class, method, float64(len(stored))/float64(len(b)))
+	}
+}
+
+func roundTrip(t *testing.T, e *Encoder, class Class, runs [][]byte) (Method, []byte) {
+	t.Helper()
+	method, stored, err := e.Encode(class, runs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Join(runs, nil)
+	if len(stored) > len(want) {
+		t.Errorf("%d bytes were stored as %d", len(want), len(stored))
+	}
+	got := make([]byte, len(want))
+	if err := Decode(method, stored, got); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatal("it came back as something else")
+	}
+	return method, stored
+}
+
+// TestRuns forces every class on runs of all lengths and kinds.
+func TestRuns(t *testing.T) {
+	r := newRand()
+	pool := make([][]byte, len(kinds))
+	for i, kind := range kinds {
+		pool[i] = kind.make(r, 1<<20)
+	}
+	lengths := []func() int{
+		func() int { return r.IntN(17) },
+		func() int { return r.IntN(300) },
+		func() int { return r.IntN(20000) },
+		func() int { return r.IntN(700000) },
+	}
+	e := NewEncoder()
+	for range 300 {
+		one, length, count := r.IntN(2*len(kinds)), r.IntN(len(lengths)), 1
+		if length < 3 {
+			count = r.IntN(40)
+		}
+		var runs [][]byte
+		for range count {
+			from := pool[r.IntN(len(pool))]
+			if one < len(pool) {
+				from = pool[one]
+			}
+			n := lengths[length]()
+			at := r.IntN(len(from) - n)
+			runs = append(runs, from[at:at+n])
+		}
+		for class := range Classes {
+			roundTrip(t, e, class, runs)
+		}
+	}
+}

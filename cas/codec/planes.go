@@ -1,0 +1,329 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"slices"
+	"sync"
+)
+
+// A group of the Planes method is
+//
+//	1 byte   stride: 1, 2, 4 or 8
+//	1 byte   mask: bit i says that lane i is coded
+//	uvarint  number of sections
+//	  uvarint  length of a section << 3 | bytes before its first value
+//	rest     of each section: the bytes before its first value, the lanes of each
+//	         value that are not coded, the bytes after its last value
+//	blocks   of each 128 Ki values, the coded lanes, lowest first
+//
+// A section is a run or a part of one: values need not begin where a run begins.
+type section struct {
+	length int
+	skip   int // bytes before the first value
+}
+
+// values returns the number of values and the bytes after the last.
+func (s section) values(stride int) (n, tail int) {
+	n = (s.length - s.skip) / stride
+	return n, s.length - s.skip - n*stride
+}
+
+// blockValues is the number of values in a block, of which each coded lane is one Huffman
+// block with a table of its own. It is Zstandard's largest.
+const blockValues = 128 << 10
+
+// How a lane of a block is stored: one byte, and then
+const (
+	blockRaw      = 0 // its bytes
+	blockConstant = 1 // one byte
+	blockHuffman  = 2 // 3 bytes size, little-endian; Huffman table, four streams
+)
+
+type planesEncoder struct {
+	stride   int
+	mask     uint8
+	sections []section
+	planes   planeBuffers
+	huffman  huffmanEncoder
+}
+
+// phaseSize is how often a run is looked at for where its values begin: what
+// holds arrays of odd sizes may move them.
+const phaseSize = 256 << 10
+
+// prepare finds the sections and which lanes to code.
+func (p *planesEncoder) prepare(stride int, runs [][]byte) {
+	p.stride = stride
+	p.sections = p.sections[:0]
+	k := bits.TrailingZeros(uint(stride))
+	var sum [8]float64
+	size := 0
+	for _, run := range runs {
+		for first := true; len(run) > 0; first = false {
+			piece := run
+			if len(piece) >= 2*phaseSize {
+				piece = piece[:phaseSize]
+			}
+			run = run[len(piece):]
+			var l lanes
+			l.sample(piece)
+			c := l.concentration()
+			skip := phase(stride, &c[k])
+			for i := range stride {
+				sum[i] += c[k][(skip+i)%stride] * float64(len(piece))
+			}
+			size += len(piece)
+			if n := len(p.sections); !first && p.sections[n-1].skip == skip {
+				p.sections[n-1].length += len(piece)
+				continue
+			}
+			p.sections = append(p.sections, section{len(piece), min(skip, len(piece))})
+		}
+	}
+	p.mask = 0
+	for i := range stride {
+		if sum[i] > uneven*float64(size) {
+			p.mask |= 1 << i
+		}
+	}
+}
+
+// phase returns how many bytes are before the first value, so that lanes with
+// few values come last in it, as they do in little-endian numbers.
+func phase(stride int, c *[8]float64) (best int) {
+	most := 0.0
+	for skip := range stride {
+		score := 0.0
+		for i := range stride {
+			score += c[(skip+i)%stride] * float64(i*i)
+		}
+		if score > most*1.02 {
+			best, most = skip, score
+		}
+	}
+	return best
+}
+
+// mixed reports whether there are lanes with few values where a float has its mantissa, so that values may repeat.
+func (p *planesEncoder) mixed() bool {
+	switch p.stride {
+	case 2:
+		return p.mask&^0b10 != 0
+	case 4:
+		return p.mask&^0b1000 != 0
+	case 8:
+		return p.mask&^0b11000000 != 0
+	}
+	return true
+}
+
+// kept returns the number of lanes that are not coded.
+func kept(stride int, mask uint8) int { return stride - bits.OnesCount8(mask) }
+
+// append appends the stored form of the runs for which p was prepared.
+func (p *planesEncoder) append(out []byte, runs [][]byte) []byte {
+	out = append(out, byte(p.stride), p.mask)
+	out = binary.AppendUvarint(out, uint64(len(p.sections)))
+	for _, s := range p.sections {
+		out = binary.AppendUvarint(out, uint64(s.length)<<3|uint64(s.skip))
+	}
+	k := kept(p.stride, p.mask)
+	values, restLength := 0, 0
+	for _, s := range p.sections {
+		n, tail := s.values(p.stride)
+		values += n
+		restLength += s.skip + tail + n*k
+	}
+	at := len(out)
+	out = grow(out, restLength)
+	rest := out[at:]
+	p.planes.size(min(values, blockValues), p.mask)
+
+	filled := 0 // values in the planes
+	w := walker{slices.Clone(runs)}
+	for _, s := range p.sections {
+		src := w.next(s.length)
+		n, tail := s.values(p.stride)
+		copy(rest, src[:s.skip])
+		rest, src = rest[s.skip:], src[s.skip:]
+		for n > 0 {
+			m := min(n, blockValues-filled)
+			split(p.stride, p.mask, src[:m*p.stride], rest[:m*k], &p.planes, filled)
+			src, rest = src[m*p.stride:], rest[m*k:]
+			n -= m
+			if filled += m; filled == blockValues {
+				out = p.appendBlock(out, filled)
+				filled = 0
+			}
+		}
+		copy(rest, src)
+		rest = rest[tail:]
+	}
+	if filled > 0 {
+		out = p.appendBlock(out, filled)
+	}
+	return out
+}
+
+func (p *planesEncoder) appendBlock(out []byte, n int) []byte {
+	for lane := range p.stride {
+		if p.mask>>lane&1 != 0 {
+			out = p.huffman.append(out, p.planes[lane][:n])
+		}
+	}
+	return out
+}
+
+// walker hands out the runs section by section.
+type walker struct{ runs [][]byte }
+
+func (w *walker) next(n int) []byte {
+	for len(w.runs[0]) == 0 {
+		w.runs = w.runs[1:]
+	}
+	b := w.runs[0][:n]
+	w.runs[0] = w.runs[0][n:]
+	return b
+}
+
+// grow returns b with n more bytes of any content.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) < n {
+		b = append(make([]byte, 0, (len(b)+n)*5/4), b...)
+	}
+	return b[:len(b)+n]
+}
+
+// planeBuffers are the coded lanes of a block.
+type planeBuffers [8][]byte
+
+func (p *planeBuffers) size(values int, mask uint8) {
+	for lane := range p {
+		if mask>>lane&1 != 0 && cap(p[lane]) < values {
+			p[lane] = make([]byte, values)
+		}
+		p[lane] = p[lane][:cap(p[lane])]
+	}
+}
+
+type planesDecoder struct {
+	planes  planeBuffers
+	huffman huffmanDecoder
+}
+
+var planesDecoders = sync.Pool{New: func() any { return new(planesDecoder) }}
+
+func decodePlanes(stored, plain []byte) error {
+	p := planesDecoders.Get().(*planesDecoder)
+	defer planesDecoders.Put(p)
+	return p.decode(stored, plain)
+}
+
+var (
+	errHeader = errors.New("its header is damaged")
+	errBlock  = errors.New("a block of it is damaged")
+	errShort  = errors.New("it ends too early")
+	errLong   = errors.New("it has bytes after its end")
+)
+
+func (p *planesDecoder) decode(stored, plain []byte) error {
+	if len(stored) < 2 {
+		return errShort
+	}
+	stride, mask := int(stored[0]), stored[1]
+	if bits.OnesCount(uint(stride)) != 1 || stride > 8 || mask == 0 || int(mask)>>stride != 0 {
+		return errHeader
+	}
+	sections, values, restLength, stored, err := readSections(stored[2:], stride, mask, len(plain))
+	if err != nil {
+		return err
+	}
+	if restLength > len(stored) {
+		return errShort
+	}
+	rest, stored := stored[:restLength], stored[restLength:]
+	p.planes.size(min(values, blockValues), mask)
+
+	at, ready := 0, 0 // values of the planes that are used, and that there are
+	k := kept(stride, mask)
+	for len(sections) > 0 {
+		s := sections.next()
+		n, tail := s.values(stride)
+		copy(plain, rest[:s.skip])
+		rest, plain = rest[s.skip:], plain[s.skip:]
+		for n > 0 {
+			if at == ready {
+				at, ready = 0, min(values, blockValues)
+				values -= ready
+				if stored, err = p.readBlock(stored, mask, ready); err != nil {
+					return err
+				}
+			}
+			m := min(n, ready-at)
+			join(stride, mask, plain[:m*stride], rest[:m*k], &p.planes, at)
+			plain, rest = plain[m*stride:], rest[m*k:]
+			n -= m
+			at += m
+		}
+		copy(plain, rest[:tail])
+		rest, plain = rest[tail:], plain[tail:]
+	}
+	if len(stored) > 0 {
+		return errLong
+	}
+	return nil
+}
+
+// A sectionReader reads sections one after the other. They were checked.
+type sectionReader []byte
+
+func (r *sectionReader) next() section {
+	v, n := binary.Uvarint(*r)
+	*r = (*r)[n:]
+	return section{int(v >> 3), int(v & 7)}
+}
+
+// readSections checks sections, which are together size bytes long, and returns
+// them, how many values they have, how large the rest is, and what follows. They
+// stay where they are: a list of them would be many times as large.
+func readSections(b []byte, stride int, mask uint8, size int) (r sectionReader, values, rest int, after []byte, err error) {
+	count, n := binary.Uvarint(b)
+	if n <= 0 || count > uint64(len(b)) {
+		return nil, 0, 0, nil, errHeader
+	}
+	b = b[n:]
+	r = b
+	for range count {
+		v, n := binary.Uvarint(b)
+		if n <= 0 || v>>3 == 0 || v>>3 > uint64(size) {
+			return nil, 0, 0, nil, errHeader
+		}
+		s := section{int(v >> 3), int(v & 7)}
+		if s.skip > s.length || s.skip >= stride {
+			return nil, 0, 0, nil, errHeader
+		}
+		b = b[n:]
+		size -= s.length
+		m, tail := s.values(stride)
+		values += m
+		rest += s.skip + tail
+	}
+	if size != 0 {
+		return nil, 0, 0, nil, errHeader
+	}
+	return r[:len(r)-len(b)], values, rest + values*kept(stride, mask), b, nil
+}
+
+func (p *planesDecoder) readBlock(b []byte, mask uint8, n int) (rest []byte, err error) {
+	for lane := range p.planes {
+		if mask>>lane&1 == 0 {
+			continue
+		}
+		if b, err = p.huffman.read(b, p.planes[lane][:n]); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
