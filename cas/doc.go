@@ -11,13 +11,32 @@
 //	placer := cas.NewPlacer(worktree, store.TempDir())
 //	info, err := placer.File(ctx, store, "models/model.pkl", digest, size, false) // the old file or the new one, never half
 //
-// A folder is put file by file, then its manifest:
+// Many objects are put as a Batch, a folder file by file and then its manifest:
 //
+//	batch := store.Batch()
+//	defer batch.Close()
+//	digest, size, err := batch.Put(ctx, file)
 //	tree = append(tree, cas.Entry{Path: "a/b.npy", Kind: cas.File, Digest: digest, Size: size})
-//	err := tree.Check()                                    // portable paths, no two that are one elsewhere
-//	digest, _, err := store.Put(ctx, bytes.NewReader(tree.Marshal()))
+//	err = tree.Check()                                     // portable paths, no two that are one elsewhere
+//	digest, err = batch.PutBytes(ctx, tree.Marshal())
+//	err = batch.Commit(ctx)                                // all of it is durable
+//
+// What a Local does with a content, in the order of the files to read:
+//
+//	batch.go     small content is one blob; larger content is a stream
+//	stream.go    a stream is cut into chunks (package chunk), which are blobs,
+//	manifest.go  and listed in a manifest
+//	group.go     new blobs are gathered into groups by what they look like, and
+//	             encoded (package codec), decoded and compared
+//	shelf.go     groups fill packs (package pack), which are synced and published
+//
+// and back:
+//
+//	read.go      a blob is found, its group read and decoded, its hash compared
+//	content.go   a manifest is followed: groups are decoded ahead of the reader
+//	salvage.go   what is damaged goes to quarantine, what is whole beside it stays
 //
 // Bytes read from a Store are always verified, and so are bytes that were just
-// written, before anybody can see them. The formats are specified in
-// docs/spec/objects.md.
+// encoded, before anybody can see them. The formats are specified in
+// docs/spec/objects.md and docs/spec/store.md.
 package cas

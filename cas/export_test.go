@@ -1,124 +1,46 @@
 package cas
 
 import (
+	"context"
 	"io/fs"
 	"os"
-	"time"
+
+	"github.com/kept-dev/kept/cas/pack"
 )
 
 // Fault is asked before every operation that changes the disk. An error that
 // it returns is the operation's result; a write writes half of its bytes first.
 type Fault func(op string) error
 
-// SetFault puts fault in front of everything that l does to the disk. With
-// named set, l does as it does where there are no anonymous files.
-func (l *Local) SetFault(fault Fault, named bool) {
-	l.disk = osDisk
-	if named {
-		l.disk.temp = openNamedTemp
+// Place returns where the bytes of d lie, of a content that was cut those of
+// its last chunk: the file, and the offset and size of its group.
+func (l *Local) Place(d Digest) (file string, offset, size int64, err error) {
+	at, err := l.find(d)
+	if err != nil {
+		return "", 0, 0, err
 	}
-	if fault == nil {
-		return
+	if at.Kind == pack.Manifest {
+		var last part
+		if err := l.eachChunk(context.Background(), at, func(p part) error { last = p; return nil }); err != nil {
+			return "", 0, 0, err
+		}
+		return l.Place(last.key)
 	}
-	real := l.disk
-	l.disk = disk{
-		mkdir: func(name string, perm fs.FileMode) error {
-			if err := fault("mkdir"); err != nil {
-				return err
-			}
-			return real.mkdir(name, perm)
-		},
-		temp: func(dir string) (tempFile, error) {
-			if err := fault("temp"); err != nil {
-				return nil, err
-			}
-			f, err := real.temp(dir)
-			if err != nil {
-				return nil, err
-			}
-			return faultyTemp{f, fault}, nil
-		},
-		rename: func(from, to string) error {
-			if err := fault("rename"); err != nil {
-				return err
-			}
-			return real.rename(from, to)
-		},
-		link: func(from, to string) error {
-			if err := fault("link"); err != nil {
-				return err
-			}
-			return real.link(from, to)
-		},
-		syncDir: func(name string) error {
-			if err := fault("sync folder"); err != nil {
-				return err
-			}
-			return real.syncDir(name)
-		},
+	p, err := l.set.Open(at.Pack)
+	if err != nil {
+		return "", 0, 0, err
 	}
+	g := p.Groups()[at.Group]
+	return l.set.Path(at.Pack), g.Offset, int64(g.Stored), nil
 }
 
-type faultyTemp struct {
-	tempFile
-	fault Fault
+// Walk calls fn for all that the store has a name for.
+func (l *Local) Walk(fn func(d Digest, size int64) error) error {
+	return l.set.Each(nil, func(at pack.Location) error { return fn(at.Key, at.Size) })
 }
 
-func (f faultyTemp) Write(p []byte) (int, error) {
-	if err := f.fault("write"); err != nil {
-		n, _ := f.tempFile.Write(p[:len(p)/2])
-		return n, err
-	}
-	return f.tempFile.Write(p)
-}
-
-func (f faultyTemp) WriteAt(p []byte, off int64) (int, error) {
-	if err := f.fault("write at"); err != nil {
-		n, _ := f.tempFile.WriteAt(p[:len(p)/2], off)
-		return n, err
-	}
-	return f.tempFile.WriteAt(p, off)
-}
-
-func (f faultyTemp) ReadAt(p []byte, off int64) (int, error) {
-	if err := f.fault("read back"); err != nil {
-		return 0, err
-	}
-	return f.tempFile.ReadAt(p, off)
-}
-
-func (f faultyTemp) Sync() error {
-	if err := f.fault("sync"); err != nil {
-		return err
-	}
-	return f.tempFile.Sync()
-}
-
-func (f faultyTemp) Publish(name string) error {
-	if err := f.fault("publish"); err != nil {
-		return err
-	}
-	return f.tempFile.Publish(name)
-}
-
-// SetLyingDisk makes l read back other bytes than it wrote.
-func (l *Local) SetLyingDisk() {
-	temp := l.disk.temp
-	l.disk.temp = func(dir string) (tempFile, error) {
-		f, err := temp(dir)
-		return lyingTemp{f}, err
-	}
-}
-
-type lyingTemp struct{ tempFile }
-
-func (f lyingTemp) ReadAt(p []byte, off int64) (int, error) {
-	n, err := f.tempFile.ReadAt(p, off)
-	if n > 0 {
-		p[n/2] ^= 4
-	}
-	return n, err
-}
+// Forget drops what is kept decoded.
+func (l *Local) Forget() { l.cache = newGroupCache() }
 
 // SetFault puts fault in front of everything that p does to the disk.
 func (p *Placer) SetFault(fault Fault) {
@@ -183,20 +105,8 @@ func (f faultyPlaceFile) Close() error {
 	return err
 }
 
-// SetClone puts clone in the place of sharing blocks.
-func (p *Placer) SetClone(clone func(to, from *os.File) error) { p.ops.clone = clone }
-
 // SetBeside makes p write unfinished files beside their targets.
 func (p *Placer) SetBeside() { p.beside.Store(true) }
 
-// Reflink is how a Placer shares blocks on this system.
-func Reflink(to, from *os.File) error { return reflink(to, from) }
-
-// CompressedFile returns the file of a compressed object.
-func CompressedFile(content []byte) []byte { return compress(content) }
-
 // ParseTreeLimit is ParseTree with another limit than MaxEntries.
 func ParseTreeLimit(data []byte, limit int) (Tree, error) { return parseTree(data, limit) }
-
-// StrayAge is the age from which Sweep removes a temporary file.
-const StrayAge time.Duration = strayAge

@@ -5,45 +5,60 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/kept-dev/kept/cas/disk"
+	"github.com/kept-dev/kept/cas/pack"
 )
 
-// Local is a Store in a folder: one file per object, named by its digest.
+// Local is a Store in a folder:
 //
-//	objects/ab/<62 hex digits>       the content as it is
-//	objects/ab/<62 hex digits>.zst   the content compressed, where that saves something
-//	quarantine/                      files found damaged
-//	tmp/                             unfinished writes
+//	packs/        immutable files of many chunks each; all that matters
+//	index/        tables over many packs, made again when they are damaged
+//	quarantine/   packs found damaged
+//	tmp/          unfinished writes
+//	lock          whose flock the users of the store share, see Use
 //
-// Files are never changed once they have their name, which is what makes
-// reading need no lock. Many processes may share the folder.
+// Content of at most chunk.Max bytes is one blob in a pack. Larger content is
+// blobs and a manifest that lists them. Blobs of one kind of data are encoded
+// together, in groups, and a group is the least that is read.
 //
+// Reading and writing need no lock, and many processes may share the folder.
 // An input/output error of the disk (EIO) is returned as it is, and nothing is
 // moved: it says that the bytes could not be read now, not that they are wrong.
 type Local struct {
 	dir     string
-	disk    disk
+	disk    disk.FS
+	set     *pack.Set
+	cache   *groupCache
 	foreign bool // see OpenForeign
-
-	mu    sync.Mutex
-	ready map[string]bool // folders that exist, durably
 }
 
 var _ Store = (*Local)(nil)
 
-const zstSuffix = ".zst"
-
 // OpenLocal returns the store in dir. It creates nothing: the folder comes
 // with the first Put, readable by its owner alone, and a store that is not
 // there has no objects.
-func OpenLocal(dir string) (*Local, error) {
+func OpenLocal(dir string) (*Local, error) { return openLocal(disk.OS, dir) }
+
+// OpenForeign returns the store in dir of somebody else, to read from only:
+// nothing in it is moved or written, no link is followed to a file of it and no
+// pipe waited for. A damaged object is a *CorruptError and stays.
+func OpenForeign(dir string) (*Local, error) {
+	l, err := openLocal(disk.Foreign, dir)
+	if err != nil {
+		return nil, err
+	}
+	l.foreign = true
+	return l, nil
+}
+
+func openLocal(fsys disk.FS, dir string) (*Local, error) {
 	if dir == "" {
 		return nil, errors.New("open store: no folder given")
 	}
@@ -56,293 +71,124 @@ func OpenLocal(dir string) (*Local, error) {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	return &Local{dir: abs, disk: osDisk, ready: map[string]bool{}}, nil
-}
-
-// OpenForeign returns the store in dir of somebody else, to read from only:
-// nothing in it is moved, no link is followed to an object and no pipe waited
-// for. A damaged object is a *CorruptError and stays.
-func OpenForeign(dir string) (*Local, error) {
-	l, err := OpenLocal(dir)
-	if err != nil {
-		return nil, err
-	}
-	l.foreign = true
-	return l, nil
+	return &Local{dir: abs, disk: fsys, set: pack.OpenSet(fsys, abs), cache: newGroupCache()}, nil
 }
 
 // TempDir returns the folder for unfinished writes. It may not exist. A Placer
 // can share it: Sweep looks after what either leaves there.
 func (l *Local) TempDir() string { return filepath.Join(l.dir, "tmp") }
 
-// Stat implements Store. For a compressed object it sees a file that was cut
-// short or extended; for any other, only Open does.
+// Stat implements Store. Of a content that was cut it looks for every chunk.
 func (l *Local) Stat(ctx context.Context, d Digest) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	f, err := l.find(d)
+	at, err := l.find(d)
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	return f.plain, nil
-}
-
-// Open implements Store. An object found corrupt is moved to quarantine/, so
-// that it is missing from then on and a Put of its content stores it again.
-func (l *Local) Open(ctx context.Context, d Digest) (io.ReadCloser, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	if at.Kind == pack.Manifest {
+		err = l.eachChunk(ctx, at, func(p part) error {
+			_, err := l.find(p.key)
+			return err
+		})
 	}
-	f, err := l.find(d)
-	if err != nil {
-		return nil, err
+	var missing *MissingError
+	if errors.As(err, &missing) {
+		return 0, &MissingError{Digest: d} // without one of its chunks it is
 	}
-	r := newPlainReader(f, f.stored, f.compressed)
-	return &verifier{
-		ctx: ctx, r: r, closer: closers{r, f}, hash: NewHasher(), want: d, size: f.plain,
-		corrupt: func(reason error) error { return l.quarantine(f, d, reason) },
-		failed:  r.failed,
-	}, nil
+	return at.Size, err
 }
 
-type closers [2]io.Closer
-
-func (c closers) Close() error { return errors.Join(c[0].Close(), c[1].Close()) }
-
-// objectFile is an object's file, open for reading.
-type objectFile struct {
-	*os.File
-	compressed    bool
-	stored, plain int64 // bytes of the file and of its content
-}
-
-// Close may be called twice.
-func (f *objectFile) Close() error {
-	if err := f.File.Close(); !errors.Is(err, os.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-// find opens the file of d, or returns a *MissingError, or a *CorruptError
-// when a look at the outside of the file tells.
-func (l *Local) find(d Digest) (*objectFile, error) {
-	for _, compressed := range []bool{false, true} {
-		f, err := l.open(l.path(d, compressed))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+// find returns where d is, or a *MissingError. That something is missing is
+// believed only of sound indexes, and after a look at what others have
+// published meanwhile.
+func (l *Local) find(d Digest) (pack.Location, error) {
+	at, found, err := l.set.Find(d)
+	if err == nil && !found {
+		if _, err = l.set.Refresh(); err == nil {
+			at, found, err = l.set.Find(d)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("open object %s: %w", d, err)
+	}
+	if err == nil && !found {
+		if err = l.set.Verify(); err == nil {
+			at, found, err = l.set.Find(d)
 		}
-		o := &objectFile{File: f, compressed: compressed}
-		if err := l.look(o, d); err != nil {
-			f.Close()
-			return nil, err
+	}
+	switch {
+	case err != nil:
+		return at, fmt.Errorf("find object %s: %w", d, err)
+	case !found:
+		return at, &MissingError{Digest: d}
+	}
+	return at, nil
+}
+
+// Order returns the indexes of want in the order in which reading them is
+// fastest: neighbours in the store follow each other.
+func (l *Local) Order(want []Digest) []int {
+	type place struct {
+		index int
+		at    pack.Location
+	}
+	places := make([]place, len(want))
+	for i, d := range want {
+		at, _, _ := l.set.Find(d) // what cannot be found may come in any order
+		places[i] = place{i, at}
+	}
+	slices.SortStableFunc(places, func(a, b place) int {
+		if c := slices.Compare(a.at.Pack[:], b.at.Pack[:]); c != 0 {
+			return c
 		}
-		return o, nil
+		if a.at.Group != b.at.Group {
+			return int(a.at.Group) - int(b.at.Group)
+		}
+		return int(a.at.At) - int(b.at.At)
+	})
+	order := make([]int, len(places))
+	for i, p := range places {
+		order[i] = p.index
 	}
-	return nil, &MissingError{Digest: d}
-}
-
-func (l *Local) open(name string) (*os.File, error) {
-	if !l.foreign {
-		return os.Open(name)
-	}
-	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: it is no file", fs.ErrNotExist)
-	}
-	return openForeign(name)
-}
-
-// look fills in the sizes of f.
-func (l *Local) look(f *objectFile, d Digest) error {
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("open object %s: %w", d, err)
-	}
-	if !info.Mode().IsRegular() {
-		return l.quarantine(f, d, errors.New("it is not a file"))
-	}
-	f.stored, f.plain = info.Size(), info.Size()
-	if !f.compressed {
-		return nil
-	}
-	plain, damage, err := readHeader(f, f.stored)
-	if err != nil {
-		return fmt.Errorf("open object %s: %w", d, err)
-	}
-	if damage != nil {
-		return l.quarantine(f, d, damage)
-	}
-	f.plain = plain
-	return nil
-}
-
-// quarantine moves the damaged file f of d out of the way, if it can, and
-// returns the *CorruptError that tells of it.
-func (l *Local) quarantine(f *objectFile, d Digest, reason error) error {
-	e := &CorruptError{Digest: d, Err: reason}
-	if l.foreign {
-		return e
-	}
-	from := l.path(d, f.compressed)
-	mine, err := f.Stat()
-	if err != nil || !sameFile(from, mine) {
-		return e // another reader was first, and may have stored it again since
-	}
-	if runtime.GOOS == "windows" {
-		f.Close() // it renames no open file; elsewhere keeping it open keeps its inode from being used again
-	}
-	to := filepath.Join(l.dir, "quarantine", filepath.Base(filepath.Dir(from))+filepath.Base(from))
-	if l.makeDir(filepath.Dir(to)) != nil || l.disk.rename(from, to) != nil {
-		return e
-	}
-	if !sameFile(to, mine) {
-		// Between the look and the rename the file was replaced, by a good one.
-		_ = l.disk.link(to, from)
-		return e
-	}
-	e.Quarantine = to
-	return e
-}
-
-func sameFile(name string, info fs.FileInfo) bool {
-	there, err := os.Lstat(name)
-	return err == nil && os.SameFile(there, info)
-}
-
-// path returns the name of the file of d, whether it exists or not.
-func (l *Local) path(d Digest, compressed bool) string {
-	h := d.Hex()
-	name := filepath.Join(l.dir, "objects", h[:2], h[2:])
-	if compressed {
-		name += zstSuffix
-	}
-	return name
+	return order
 }
 
 // Find returns the digests that begin with prefix, sorted: at least four hex
-// digits, with or without "blake3:" before them.
+// digits, with or without "blake3:" before them. Chunks of larger contents are
+// objects too.
 func (l *Local) Find(prefix string) ([]Digest, error) {
 	digits := strings.ToLower(strings.TrimPrefix(prefix, Prefix))
 	if len(digits) < 4 || len(digits) > 2*len(Digest{}) || strings.Trim(digits, "0123456789abcdef") != "" {
-		return nil, fmt.Errorf("find object %q: want 4 to 64 hex digits", prefix)
+		return nil, fmt.Errorf("%q is not the beginning of a hash: want 4 to 64 hex digits", prefix)
 	}
+	whole, _ := hex.DecodeString(digits[:len(digits)/2*2])
 	var found []Digest
-	err := l.walkDir(digits[:2], func(d Digest) error {
-		if strings.HasPrefix(d.Hex(), digits) {
+	err := l.set.Each(whole, func(at pack.Location) error {
+		if d := Digest(at.Key); strings.HasPrefix(d.Hex(), digits) {
 			found = append(found, d)
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find object %q: %w", prefix, err)
+		return nil, fmt.Errorf("find objects: %w", err)
 	}
 	return found, nil
-}
-
-// Walk calls fn for every object, sorted by digest, with the size that Stat
-// tells; the size is -1 for an object that Stat sees to be corrupt. Objects
-// that come or go meanwhile may be among them or not. An error of fn ends the
-// walk and is returned.
-func (l *Local) Walk(ctx context.Context, fn func(d Digest, size int64) error) error {
-	for i := range 256 {
-		err := l.walkDir(hex.EncodeToString([]byte{byte(i)}), func(d Digest) error {
-			size, err := l.Stat(ctx, d)
-			var missing *MissingError
-			var corrupt *CorruptError
-			switch {
-			case errors.As(err, &missing):
-				return nil
-			case errors.As(err, &corrupt):
-				size = -1
-			case err != nil:
-				return err
-			}
-			return fn(d, size)
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// walkDir calls fn once for every object in a folder of objects, sorted.
-func (l *Local) walkDir(fanout string, fn func(d Digest) error) error {
-	entries, err := os.ReadDir(filepath.Join(l.dir, "objects", fanout))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	var last Digest
-	for _, e := range entries {
-		name := strings.TrimSuffix(e.Name(), zstSuffix)
-		d, err := ParseDigest(Prefix + fanout + name)
-		if err != nil || d == last { // not ours; or there as it is and compressed
-			continue
-		}
-		last = d
-		if err := fn(d); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Sweep removes what killed writers left in TempDir: files older than a day.
 // It returns how many it removed.
 func (l *Local) Sweep() (int, error) {
-	n, err := sweep(l.TempDir(), time.Now().Add(-strayAge))
+	n, err := disk.Sweep(l.TempDir(), time.Now().Add(-disk.StrayAge))
 	if err != nil {
 		return n, fmt.Errorf("sweep store: %w", err)
 	}
 	return n, nil
 }
 
-// makeDir makes sure that a folder of the store exists and will exist after a
-// power cut. A folder that is there already may be another process's and not
-// durable yet, so its parent is synced once, too.
-func (l *Local) makeDir(dir string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.ready[dir] {
-		return nil
-	}
-	return l.makeDirLocked(dir)
-}
+// IsDiskFull reports whether err says that there was no room for a write:
+// the disk is full, a quota is used up, or a limit on file sizes was reached.
+// Trying again does not help before somebody made room.
+func IsDiskFull(err error) bool { return disk.IsFull(err) }
 
-func (l *Local) makeDirLocked(dir string) error {
-	err := l.disk.mkdir(dir, dirPerm)
-	made := err == nil
-	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
-		if err := l.makeDirLocked(filepath.Dir(dir)); err != nil {
-			return err
-		}
-		err = l.disk.mkdir(dir, dirPerm)
-		made = err == nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	// What was there above the store is not ours, and perhaps not readable to us.
-	if inside := len(dir) > len(l.dir); made || inside {
-		if err := l.disk.syncDir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-	}
-	l.ready[dir] = true
-	return nil
-}
-
-// forget makes the next makeDir look again: somebody removed a folder.
-func (l *Local) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	clear(l.ready)
-}
+// IsReadOnly reports whether err says that a folder cannot be written: the
+// file system is read-only or the permissions do not allow it.
+func IsReadOnly(err error) bool { return disk.IsReadOnly(err) }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+
+	"github.com/kept-dev/kept/cas/disk"
 )
 
 // Placer puts objects into a working tree as files, and takes files away.
@@ -27,7 +29,6 @@ import (
 type Placer struct {
 	root, tmp string
 	ops       placeOps
-	noClone   atomic.Bool // the file system said that it cannot share blocks
 	beside    atomic.Bool // tmp is on another file system than root
 }
 
@@ -63,7 +64,6 @@ type placeOps struct {
 	mkdir   func(dir *os.Root, name string) error
 	create  func(p *Placer, dir *os.Root, perm fs.FileMode) (placeFile, string, error)
 	symlink func(p *Placer, dir *os.Root, target string) (string, error)
-	clone   func(to, from *os.File) error
 	move    func(p *Placer, temp string, dir *os.Root, name string) error
 	remove  func(dir *os.Root, name string) error
 	rmdir   func(dir *os.Root, name string) error
@@ -72,16 +72,12 @@ type placeOps struct {
 // placeFile is an unfinished file.
 type placeFile interface {
 	io.WriteCloser
-	io.ReaderAt
-	// OS returns the file for cloning into, or nil.
-	OS() *os.File
 }
 
 var osPlaceOps = placeOps{
 	mkdir:   func(dir *os.Root, name string) error { return dir.Mkdir(name, 0o777) },
 	create:  createPlaced,
 	symlink: symlinkPlaced,
-	clone:   reflink,
 	move:    movePlaced,
 	remove:  func(dir *os.Root, name string) error { return dir.Remove(name) },
 	rmdir:   rmdirAt,
@@ -280,7 +276,7 @@ func (p *Placer) placeFile(ctx context.Context, s Store, dir *os.Root, name stri
 	if err != nil {
 		return nil, err
 	}
-	err = p.fill(ctx, f, s, d, size)
+	err = copyObject(ctx, f, s, d, size)
 	if closed := f.Close(); err == nil {
 		err = closed // some file systems report a full disk only here
 	}
@@ -309,15 +305,6 @@ func (p *Placer) placeFile(ctx context.Context, s Store, dir *os.Root, name stri
 	return placed, nil
 }
 
-// fill writes the content of d to f.
-func (p *Placer) fill(ctx context.Context, f placeFile, s Store, d Digest, size int64) error {
-	cloned, err := p.clone(ctx, f, s, d, size)
-	if cloned || err != nil {
-		return err
-	}
-	return copyObject(ctx, f, s, d, size)
-}
-
 // copyObject writes the content of d to w if it has the size given.
 func copyObject(ctx context.Context, w io.Writer, s Store, d Digest, size int64) error {
 	r, err := s.Open(ctx, d)
@@ -325,70 +312,28 @@ func copyObject(ctx context.Context, w io.Writer, s Store, d Digest, size int64)
 		return err
 	}
 	defer r.Close()
-	n, err := eachBlock(ctx, io.LimitReader(r, size), func(b []byte) error {
-		_, err := w.Write(b)
-		return err
-	})
-	if err != nil {
-		return err
+	bounded := &boundedWriter{w: w, left: size}
+	if _, err := io.Copy(bounded, r); err != nil {
+		return fmt.Errorf("object %s: %w", d, err)
 	}
-	var more [1]byte
-	switch _, err := io.ReadFull(r, more[:]); {
-	case err == nil:
-		return fmt.Errorf("object %s: %w: more than %d bytes", d, ErrSize, size)
-	case err != io.EOF:
-		return err
-	case n != size:
-		return fmt.Errorf("object %s: %w: %d bytes, want %d", d, ErrSize, n, size)
+	if bounded.left > 0 {
+		return fmt.Errorf("object %s: %w: %d bytes, want %d", d, ErrSize, size-bounded.left, size)
 	}
 	return nil
 }
 
-// cloner is a Store that can have objects as files.
-type cloner interface {
-	// plainFile opens d if there is a file with nothing but its content, else nil.
-	plainFile(d Digest) *objectFile
-	quarantine(f *objectFile, d Digest, reason error) error
+// boundedWriter passes on at most left bytes.
+type boundedWriter struct {
+	w    io.Writer
+	left int64
 }
 
-// plainFile implements cloner.
-func (l *Local) plainFile(d Digest) *objectFile {
-	f, err := l.find(d)
-	if err != nil {
-		return nil // the copy that follows tells why
+func (b *boundedWriter) Write(p []byte) (int, error) {
+	if int64(len(p)) > b.left {
+		return 0, fmt.Errorf("%w: more bytes than it was said to have", ErrSize)
 	}
-	if f.compressed {
-		f.Close()
-		return nil
-	}
-	return f
-}
-
-// clone lets f share the blocks of the store's file, where both can, and then
-// verifies f: a clone costs no space and no writing, but must be no less right.
-func (p *Placer) clone(ctx context.Context, f placeFile, s Store, d Digest, size int64) (bool, error) {
-	c, ok := s.(cloner)
-	to := f.OS()
-	if !ok || to == nil || p.noClone.Load() {
-		return false, nil
-	}
-	from := c.plainFile(d)
-	if from == nil {
-		return false, nil
-	}
-	defer from.Close()
-	if from.plain != size {
-		return false, nil // the copy that follows finds out who is wrong
-	}
-	if err := p.ops.clone(to, from.File); err != nil {
-		p.noClone.Store(true)
-		return false, nil
-	}
-	r := io.NopCloser(io.NewSectionReader(f, 0, size+1))
-	v := &verifier{ctx: ctx, r: r, closer: r, hash: NewHasher(), want: d, size: size,
-		corrupt: func(reason error) error { return c.quarantine(from, d, reason) }}
-	_, err := eachBlock(ctx, v, func([]byte) error { return nil })
-	return err == nil, err
+	b.left -= int64(len(p))
+	return b.w.Write(p)
 }
 
 func lstatTemp(dir *os.Root, temp string) (fs.FileInfo, error) {
@@ -408,7 +353,9 @@ func (p *Placer) discard(dir *os.Root, temp string) {
 }
 
 // besideName returns a name for an unfinished file in the folder of its target.
-func besideName() string { return ".kept-" + strings.TrimPrefix(tempName(), tempPrefix) + ".tmp" }
+func besideName() string {
+	return ".kept-" + strings.TrimPrefix(disk.TempName(), disk.TempPrefix) + ".tmp"
+}
 
 // createPlaced makes an empty unfinished file. Its name is absolute in tmp, and
 // relative to dir beside the target.
@@ -425,7 +372,7 @@ func createPlaced(p *Placer, dir *os.Root, perm fs.FileMode) (placeFile, string,
 	}
 	f, err := os.OpenFile(name, flags, perm)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(p.tmp, dirPerm); err == nil {
+		if err = os.MkdirAll(p.tmp, disk.DirPerm); err == nil {
 			f, err = os.OpenFile(name, flags, perm)
 		}
 	}
@@ -444,7 +391,7 @@ func symlinkPlaced(p *Placer, dir *os.Root, target string) (string, error) {
 	}
 	err = os.Symlink(target, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(p.tmp, dirPerm); err == nil {
+		if err = os.MkdirAll(p.tmp, disk.DirPerm); err == nil {
 			err = os.Symlink(target, name)
 		}
 	}
@@ -453,7 +400,7 @@ func symlinkPlaced(p *Placer, dir *os.Root, target string) (string, error) {
 
 func (p *Placer) tempPath() (string, error) {
 	tmp, err := filepath.Abs(p.tmp)
-	return filepath.Join(tmp, tempName()), err
+	return filepath.Join(tmp, disk.TempName()), err
 }
 
 // movePlaced gives an unfinished file its name in dir, replacing what has it.
@@ -465,5 +412,3 @@ func movePlaced(_ *Placer, temp string, dir *os.Root, name string) error {
 }
 
 type osPlaceFile struct{ *os.File }
-
-func (f osPlaceFile) OS() *os.File { return f.File }

@@ -552,61 +552,8 @@ func placeFailsAt(t *testing.T, step func(workTree) error, content string, nth i
 	return true
 }
 
-// Sharing blocks, by a stand-in that copies: the result is verified.
-func TestPlaceClones(t *testing.T) {
-	s := openLocal(t, t.TempDir())
-	raw, text := string(storetest.Random(1, 300_000)), string(storetest.Text(1, 300_000))
-	mustPut(t, s, []byte(raw))
-	mustPut(t, s, []byte(text))
-	clones := 0
-	clone := func(to, from *os.File) error {
-		clones++
-		_, err := io.Copy(to, from)
-		return err
-	}
-	w := newWorkTree(t)
-	w.SetClone(clone)
-	for _, content := range []string{raw, text} {
-		if err := w.file(s, "a", content); err != nil {
-			t.Fatal(err)
-		}
-		w.wantFile("a", content)
-	}
-	if clones != 1 { // only the one that is not compressed
-		t.Errorf("%d clones, want 1", clones)
-	}
-	_, err := w.File(t.Context(), s, "a", cas.Sum([]byte(raw)), 10, false)
-	if !errors.Is(err, cas.ErrSize) {
-		t.Errorf("File with a wrong size = %v", err)
-	}
+var errInjected = errors.New("injected")
 
-	w.SetClone(func(to, from *os.File) error { // a file system with a bug
-		b, err := io.ReadAll(from)
-		clear(b[1000:2000])
-		to.Write(b)
-		return err
-	})
-	if err := w.file(s, "a", raw); asCorrupt(err) == nil {
-		t.Errorf("File of a wrong clone = %v", err)
-	}
-	w.wantFile("a", text)
-
-	mustPut(t, s, []byte(raw))
-	refused := 0
-	w.SetClone(func(*os.File, *os.File) error { refused++; return errors.ErrUnsupported })
-	for range 3 {
-		if err := w.file(s, "a", raw); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.wantFile("a", raw)
-	if refused != 1 {
-		t.Errorf("a file system that cannot was asked %d times", refused)
-	}
-}
-
-// Over nothing, as a fresh clone does. Replacing a file costs more on ext4,
-// which then starts to write the new one back at once.
 func benchmarkPlace(b *testing.B, size int) {
 	w := newWorkTree(b)
 	s := openLocal(b, b.TempDir())

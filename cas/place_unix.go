@@ -42,8 +42,3 @@ func withDir(dir *os.Root, fn func(fd int) error) error {
 }
 
 func isCrossDevice(err error) bool { return errors.Is(err, unix.EXDEV) }
-
-// openForeign opens a file that may be a link or a pipe by now.
-func openForeign(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-}

@@ -4,7 +4,6 @@ package cas_test
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -84,43 +83,4 @@ func TestPlaceAcrossDevices(t *testing.T) {
 	if left := listFiles(t, tmp); left != nil {
 		t.Errorf("left in tmp: %v", left)
 	}
-}
-
-// On a file system that shares blocks, File uses it (Btrfs, XFS: set TMPDIR).
-func TestPlaceReflink(t *testing.T) {
-	dir := t.TempDir()
-	from, err := os.Create(filepath.Join(dir, "from"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close()
-	to, err := os.Create(filepath.Join(dir, "to"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer to.Close()
-	if err := cas.Reflink(to, from); err != nil {
-		t.Skipf("this file system does not share blocks: %v", err)
-	}
-	s := openLocal(t, filepath.Join(dir, "store"))
-	content := string(storetest.Random(1, 5<<20))
-	mustPut(t, s, []byte(content))
-	w := newWorkTree(t)
-	shared := 0
-	w.SetClone(func(to, from *os.File) error {
-		err := cas.Reflink(to, from)
-		if err == nil {
-			shared++
-		}
-		return err
-	})
-	if err := w.file(s, "model", content); err != nil {
-		t.Fatal(err)
-	}
-	if shared != 1 {
-		t.Error("no blocks were shared")
-	}
-	w.wantFile("model", content)
-	w.write("model", "edited") // must not reach the store
-	wantContent(t, s, []byte(content))
 }

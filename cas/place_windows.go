@@ -29,5 +29,3 @@ func rmdirAt(dir *os.Root, name string) error {
 }
 
 func isCrossDevice(err error) bool { return errors.Is(err, windows.ERROR_NOT_SAME_DEVICE) }
-
-func openForeign(name string) (*os.File, error) { return os.Open(name) }

@@ -110,7 +110,7 @@ func TestKilledWriter(t *testing.T) {
 			acknowledged++
 		}
 		cmd.Wait()
-		visibleIsWhole(t, s, false)
+		visibleIsWhole(t, s)
 	}
 	if acknowledged == 0 {
 		t.Error("no object was ever acknowledged")
@@ -155,7 +155,7 @@ func TestWritersInProcesses(t *testing.T) {
 		}
 		go io.Copy(io.Discard, out) // let it go on beside the next
 	}
-	visibleIsWhole(t, openLocal(t, dir), false)
+	visibleIsWhole(t, openLocal(t, dir))
 }
 
 // RLIMIT_FSIZE stands for a file system with small files; it works everywhere.
@@ -266,7 +266,7 @@ func onSmallDisk(dir string) error {
 		}
 		_, _, err := s.Put(background, bytes.NewReader(content))
 		if err == nil {
-			if err := os.RemoveAll(filepath.Join(dir, "store", "objects", cas.Sum(content).Hex()[:2])); err != nil {
+			if err := os.RemoveAll(filepath.Join(dir, "store", "packs")); err != nil {
 				return err
 			}
 		} else if err := wantDiskFull(s, content); err != nil {
@@ -316,7 +316,7 @@ func TestStoreWithoutPermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	var dirs []string
-	for _, name := range append(listFiles(t, s.dir), "objects/x", "tmp/x", "x") {
+	for _, name := range append(listFiles(t, s.dir), "packs/x", "tmp/x", "x") {
 		dirs = append(dirs, filepath.Join(s.dir, filepath.Dir(name)))
 	}
 	for _, dir := range dirs {

@@ -136,7 +136,7 @@ func (p *Pack) Each(fn func(Entry) error) error {
 
 // ReadGroup reads group n into buf, which is replaced where it is too small,
 // and returns its stored bytes. What does not have the checksum of the group is
-// a *DamageError, and so is a number that the pack does not have: then the
+// a *DamageError, with the bytes as they are: some of them may be good. So is a number that the pack does not have: then the
 // damage is in what named it. An error of the disk comes as it is, and a pack
 // that is gone as fs.ErrNotExist.
 func (p *Pack) ReadGroup(n uint32, buf []byte) (Group, []byte, error) {
@@ -158,7 +158,7 @@ func (p *Pack) ReadGroup(n uint32, buf []byte) (Group, []byte, error) {
 		return g, nil, err
 	}
 	if got := crc32.Checksum(buf, castagnoli); got != g.Sum {
-		return g, nil, damage(fmt.Errorf("its checksum is %08x, want %08x", got, g.Sum))
+		return g, buf, damage(fmt.Errorf("its checksum is %08x, want %08x", got, g.Sum))
 	}
 	return g, buf, nil
 }

@@ -1,0 +1,410 @@
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kept-dev/kept/cas/codec"
+	"github.com/kept-dev/kept/cas/pack"
+)
+
+// openContent returns a reader of a content that was cut. Groups are read and
+// decoded ahead of it, several at once, while what came before is hashed and
+// written.
+func (l *Local) openContent(ctx context.Context, at pack.Location) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &contentReader{
+		l: l, ctx: ctx, cancel: cancel, want: Digest(at.Key), left: at.Size, hash: NewHasher(),
+		steps: make(chan *step, 4*workers()),
+	}
+	p := &planner{l: l, ctx: ctx, steps: c.steps, slots: make(chan struct{}, 2*workers())}
+	c.work.Go(func() {
+		defer close(c.steps)
+		if err := p.plan(at); err != nil {
+			p.send(&step{err: err})
+		}
+	})
+	return c, nil
+}
+
+// step is chunks that follow each other in a content and lie in one group.
+type step struct {
+	group  *decoded
+	chunks []pack.Entry
+	err    error // instead of a group: the content ends here
+}
+
+// decoded is a group that is being decoded, used by one or more steps.
+type decoded struct {
+	name  groupName
+	ready chan struct{}
+	plain []byte
+	err   error
+	users atomic.Int32
+	freed func()
+}
+
+func (g *decoded) release() {
+	if g.users.Add(-1) == 0 {
+		<-g.ready
+		g.freed()
+	}
+}
+
+// planner finds the chunks of a content and has their groups decoded.
+type planner struct {
+	l     *Local
+	ctx   context.Context
+	steps chan<- *step
+	slots chan struct{} // one for each group that is decoded and not used up
+	next  *step
+	// recent are groups that later chunks may lie in too, as those of a second
+	// version do that lie around a change.
+	recent []*decoded
+}
+
+const recentGroups = 2
+
+func (p *planner) plan(at pack.Location) error {
+	defer func() {
+		for _, g := range p.recent {
+			g.release()
+		}
+	}()
+	err := p.l.eachChunk(p.ctx, at, func(c part) error {
+		loc, err := p.l.find(c.key)
+		if err != nil {
+			return err
+		}
+		if int64(loc.Len) != c.size || loc.Kind != pack.Blob {
+			return &CorruptError{Digest: c.key, Err: fmt.Errorf("it has %d bytes, want %d", loc.Len, c.size)}
+		}
+		return p.add(loc)
+	})
+	if err == nil && p.next != nil {
+		p.send(p.next)
+	}
+	return err
+}
+
+// add appends a chunk to the step at hand or begins another.
+func (p *planner) add(loc pack.Location) error {
+	name := groupName{loc.Pack, loc.Group}
+	if p.next != nil && p.next.group.name == name {
+		p.next.chunks = append(p.next.chunks, loc.Entry)
+		return nil
+	}
+	if p.next != nil && !p.send(p.next) {
+		return p.ctx.Err()
+	}
+	p.next = nil
+	g, err := p.group(name)
+	if err != nil {
+		return err
+	}
+	g.users.Add(1)
+	p.next = &step{group: g, chunks: []pack.Entry{loc.Entry}}
+	return nil
+}
+
+// send hands a step to the reader, unless that has gone.
+func (p *planner) send(s *step) bool {
+	select {
+	case p.steps <- s:
+		return true
+	case <-p.ctx.Done():
+		if s.group != nil {
+			s.group.release()
+		}
+		return false
+	}
+}
+
+// group returns a group that is being decoded, or begins to.
+func (p *planner) group(name groupName) (*decoded, error) {
+	for _, g := range p.recent {
+		if g.name == name {
+			return g, nil
+		}
+	}
+	if len(p.recent) == recentGroups {
+		p.recent[0].release()
+		p.recent = p.recent[1:]
+	}
+	select {
+	case p.slots <- struct{}{}:
+	case <-p.ctx.Done():
+		return nil, p.ctx.Err()
+	}
+	buf := plainBuffers.get()
+	g := &decoded{name: name, ready: make(chan struct{})}
+	g.freed = func() {
+		plainBuffers.put(buf)
+		<-p.slots
+	}
+	g.users.Add(1) // recent's
+	p.recent = append(p.recent, g)
+	go func() {
+		defer close(g.ready)
+		if g.plain, g.err = p.l.decodeInto(buf, name.pack, name.group); g.plain != nil {
+			buf = g.plain
+		}
+	}()
+	return g, nil
+}
+
+// decodeInto is decode with a buffer of the caller's, used if it is large enough.
+func (l *Local) decodeInto(buf []byte, name pack.Name, n uint32) ([]byte, error) {
+	p, err := l.set.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	stored := storedBuffers.get()
+	g, b, err := p.ReadGroup(n, stored)
+	if err != nil {
+		storedBuffers.put(stored)
+		return nil, err
+	}
+	defer storedBuffers.put(b)
+	if cap(buf) < int(g.Plain) {
+		buf = make([]byte, max(int(g.Plain), groupMost))
+	}
+	plain := buf[:g.Plain]
+	if err := codec.Decode(codec.Method(g.Method), b, plain); err != nil {
+		return nil, &damageError{err}
+	}
+	return plain, nil
+}
+
+// contentReader reads a content chunk by chunk and keeps the promises of
+// Store.Open: the last bytes are held back until the whole is known to be right.
+type contentReader struct {
+	l      *Local
+	ctx    context.Context
+	cancel context.CancelFunc
+	want   Digest
+	left   int64 // bytes that were not hashed yet
+	hash   *Hasher
+	steps  chan *step
+	work   sync.WaitGroup
+
+	now   *step
+	ready []byte // hashed, and not read yet
+	err   error
+}
+
+// next returns the bytes of the next chunks that lie side by side, hashed. It returns
+// io.EOF after the last, which it verifies first. The bytes are good until the
+// next call. While it hashes it calls beside, if that is not nil, with bytes
+// that are not the last.
+func (c *contentReader) next(beside func([]byte) error) ([]byte, error) {
+	for {
+		if c.now != nil && len(c.now.chunks) > 0 {
+			return c.take(beside)
+		}
+		if c.now != nil {
+			c.now.group.release()
+			c.now = nil
+		}
+		if c.left == 0 {
+			return nil, io.EOF
+		}
+		s, ok := <-c.steps
+		switch {
+		case c.ctx.Err() != nil:
+			if ok && s.group != nil {
+				s.group.release()
+			}
+			return nil, c.ctx.Err()
+		case !ok:
+			return nil, c.corrupt(fmt.Errorf("it is %d bytes short", c.left))
+		case s.err != nil:
+			return nil, c.failed(s.err)
+		}
+		c.now = s
+		<-s.group.ready
+		if err := s.group.err; err != nil {
+			plain, err := c.slowly(s, err)
+			if err != nil {
+				return nil, c.failed(err)
+			}
+			c.now.chunks = nil
+			return c.pass(plain, beside)
+		}
+	}
+}
+
+// take returns chunks of the step at hand that lie side by side.
+func (c *contentReader) take(beside func([]byte) error) ([]byte, error) {
+	s := c.now
+	start := uint64(s.chunks[0].At)
+	end := start
+	for len(s.chunks) > 0 && uint64(s.chunks[0].At) == end {
+		end += uint64(s.chunks[0].Len)
+		s.chunks = s.chunks[1:]
+	}
+	if end > uint64(len(s.group.plain)) {
+		return nil, c.corrupt(errors.New("a chunk is said to lie behind the end of its group"))
+	}
+	return c.pass(s.group.plain[start:end], beside)
+}
+
+// pass hashes bytes of the content.
+func (c *contentReader) pass(b []byte, beside func([]byte) error) ([]byte, error) {
+	if int64(len(b)) > c.left {
+		return nil, c.corrupt(errors.New("it is too long"))
+	}
+	c.left -= int64(len(b))
+	last := c.left == 0
+	if beside == nil || last {
+		c.hash.Write(b)
+	} else {
+		done := make(chan struct{})
+		go func() {
+			c.hash.Write(b)
+			close(done)
+		}()
+		err := beside(b)
+		<-done
+		if err != nil {
+			return nil, err
+		}
+	}
+	if last {
+		if got := c.hash.Digest(); got != c.want {
+			return nil, c.corrupt(fmt.Errorf("its content hashes to %s", got))
+		}
+		if beside != nil {
+			return b, beside(b)
+		}
+	}
+	return b, nil
+}
+
+// slowly reads a step chunk by chunk after its group could not be read: a
+// collection may have moved them.
+func (c *contentReader) slowly(s *step, failed error) ([]byte, error) {
+	if changed, err := c.l.look(failed); !changed || err != nil {
+		return nil, failed
+	}
+	var plain []byte
+	for _, e := range s.chunks {
+		at, err := c.l.find(e.Key)
+		if err != nil {
+			return nil, err
+		}
+		b, err := c.l.read(at)
+		if err != nil {
+			return nil, err
+		}
+		plain = append(plain, b...)
+	}
+	return plain, nil
+}
+
+// failed makes the error of a chunk one of the content.
+func (c *contentReader) failed(err error) error {
+	var missing *MissingError
+	var corrupt *CorruptError
+	switch {
+	case errors.As(err, &missing):
+		return &MissingError{Digest: c.want}
+	case errors.As(err, &corrupt):
+		return &CorruptError{Digest: c.want, Err: corrupt, Quarantine: corrupt.Quarantine}
+	case damage(err) != nil:
+		return c.corrupt(damage(err))
+	}
+	return fmt.Errorf("read object %s: %w", c.want, err)
+}
+
+// corrupt returns the error for a content that is not right, after it has looked
+// for the chunk that is to blame and got it out of the way.
+func (c *contentReader) corrupt(reason error) error {
+	e := &CorruptError{Digest: c.want, Err: reason}
+	at, err := c.l.find(c.want)
+	if err != nil {
+		return e
+	}
+	_ = c.l.eachChunk(c.ctx, at, func(p part) error {
+		at, err := c.l.find(p.key)
+		if err != nil {
+			return nil
+		}
+		var bad *CorruptError
+		if _, err := c.l.readFresh(at); errors.As(err, &bad) && e.Quarantine == "" {
+			e.Quarantine = bad.Quarantine
+		}
+		return nil
+	})
+	return e
+}
+
+func (c *contentReader) Read(p []byte) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if len(c.ready) == 0 {
+		if c.ready, c.err = c.next(nil); c.err != nil {
+			return 0, c.err
+		}
+	}
+	if err := c.ctx.Err(); err != nil {
+		c.err = err
+		return 0, err
+	}
+	n := copy(p, c.ready)
+	c.ready = c.ready[n:]
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo: writing and hashing go on side by side.
+func (c *contentReader) WriteTo(w io.Writer) (int64, error) {
+	if c.err != nil {
+		return 0, errors.Join(c.err)
+	}
+	var total int64
+	write := func(b []byte) error {
+		n, err := w.Write(b)
+		total += int64(n)
+		return err
+	}
+	if len(c.ready) > 0 {
+		if c.err = write(c.ready); c.err != nil {
+			return total, c.err
+		}
+		c.ready = nil
+	}
+	for c.err == nil {
+		_, c.err = c.next(write)
+	}
+	if c.err == io.EOF { //nolint:errorlint // a wrapped io.EOF is a failure and not the end
+		return total, nil
+	}
+	return total, c.err
+}
+
+func (c *contentReader) Close() error {
+	c.cancel()
+	if c.err == nil || c.err == io.EOF { //nolint:errorlint // see WriteTo
+		c.err = errClosed
+	}
+	c.ready = nil
+	if c.now != nil {
+		c.now.group.release()
+		c.now = nil
+	}
+	for s := range c.steps {
+		if s.group != nil {
+			s.group.release()
+		}
+	}
+	c.work.Wait()
+	return nil
+}
