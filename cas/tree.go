@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,19 +61,61 @@ func (t Tree) Marshal() []byte {
 	t = t.sorted()
 	size := len(treeHeader)
 	for i := range t {
-		size += shortestLine + len("223372036854775807") + len(t[i].Path)
+		size += shortestLine + digits(t[i].Size) + len(t[i].Path) - len("0p")
 	}
 	b := append(make([]byte, 0, size), treeHeader...)
 	for i := range t {
-		b = append(b, byte(t[i].Kind), ' ')
-		b = hex.AppendEncode(b, t[i].Digest[:])
-		b = append(b, ' ')
-		b = strconv.AppendInt(b, t[i].Size, 10)
-		b = append(b, ' ')
-		b = append(b, t[i].Path...)
-		b = append(b, '\n')
+		b = appendEntry(b, &t[i])
 	}
 	return b
+}
+
+// appendEntry appends the line "<kind> <64 hex> <size> <path>".
+func appendEntry(b []byte, e *Entry) []byte {
+	b = append(b, byte(e.Kind), ' ')
+	b = hex.AppendEncode(b, e.Digest[:])
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, e.Size, 10)
+	b = append(b, ' ')
+	b = append(b, e.Path...)
+	return append(b, '\n')
+}
+
+// digits returns how many bytes AppendInt needs for n.
+func digits(n int64) int {
+	count := 1
+	if n < 0 {
+		count++
+	}
+	for ; n >= 10 || n <= -10; n /= 10 {
+		count++
+	}
+	return count
+}
+
+// TreeEncoder writes the manifest of a tree that is never in memory as a whole.
+// It refuses what Tree.Check refuses.
+type TreeEncoder struct {
+	c       *checker
+	entries int
+}
+
+// NewTreeEncoder returns an encoder of a manifest of its own.
+func NewTreeEncoder() *TreeEncoder { return &TreeEncoder{c: newChecker()} }
+
+// AppendHeader appends what comes before the first entry.
+func (t *TreeEncoder) AppendHeader(b []byte) []byte { return append(b, treeHeader...) }
+
+// AppendEntry appends the next entry: they come in bytewise order of their paths.
+// After an error the manifest is of no use.
+func (t *TreeEncoder) AppendEntry(b []byte, e *Entry) ([]byte, error) {
+	if t.entries++; t.entries > MaxEntries {
+		return nil, fmt.Errorf("%w: more than %d entries", ErrTree, MaxEntries)
+	}
+	if err := t.c.next(e); err != nil {
+		return nil, err
+	}
+	return appendEntry(b, e), nil
 }
 
 // Check refuses a Tree that could not be restored as it is on every system:
@@ -87,8 +128,9 @@ func (t Tree) Check() error {
 		return fmt.Errorf("%w: more than %d entries", ErrTree, MaxEntries)
 	}
 	c := newChecker()
-	for _, e := range t.sorted() {
-		if err := c.next(&e); err != nil {
+	t = t.sorted()
+	for i := range t {
+		if err := c.next(&t[i]); err != nil {
 			return err
 		}
 	}
@@ -108,27 +150,35 @@ func (t Tree) sorted() Tree {
 
 // ParseTree reads a manifest. It accepts exactly what Marshal writes of a Tree
 // that passes Check: there is one encoding, so a folder has one digest. It
-// allocates in proportion to len(data), which the caller bounds.
+// allocates in proportion to len(data), which the caller bounds, and the Tree
+// holds on to nothing of data.
 func ParseTree(data []byte) (Tree, error) { return parseTree(data, MaxEntries) }
 
 func parseTree(data []byte, limit int) (Tree, error) {
-	text, ok := strings.CutPrefix(string(data), treeHeader)
+	text, ok := bytes.CutPrefix(data, []byte(treeHeader))
 	if !ok {
 		return nil, fmt.Errorf("%w: it does not begin with %q", ErrTree, strings.TrimSpace(treeHeader))
 	}
-	lines := bytes.Count(data, []byte{'\n'}) - 1
+	lines := bytes.Count(text, []byte{'\n'})
 	if lines > limit {
 		return nil, fmt.Errorf("%w: more than %d entries", ErrTree, limit)
 	}
-	tree := make(Tree, 0, min(lines, len(data)/shortestLine)) // not by lines alone: empty ones are cheap to send
+	most := min(lines, len(text)/shortestLine) // not lines alone: empty ones are cheap to send
+	tree := make(Tree, 0, most)
+	// All paths share one string: a million of their own would be a million objects.
+	var paths strings.Builder
+	paths.Grow(len(text) - most*(shortestLine-len("p")))
 	c := newChecker()
-	for number := 2; text != ""; number++ {
-		line, rest, ok := strings.Cut(text, "\n")
+	for number := 2; len(text) > 0; number++ {
+		line, rest, ok := bytes.Cut(text, []byte{'\n'})
 		if !ok {
 			return nil, fmt.Errorf("line %d: %w: it has no end", number, ErrTree)
 		}
-		e, err := parseEntry(line)
+		e, path, err := parseEntry(line)
 		if err == nil {
+			start := paths.Len()
+			paths.Write(path)
+			e.Path = paths.String()[start:]
 			err = c.next(&e)
 		}
 		if err != nil {
@@ -139,108 +189,24 @@ func parseTree(data []byte, limit int) (Tree, error) {
 	return tree, nil
 }
 
-// parseEntry reads "<kind> <64 hex> <size> <path>".
-func parseEntry(line string) (e Entry, err error) {
+// parseEntry reads "<kind> <64 hex> <size> <path>", all but the path.
+func parseEntry(line []byte) (e Entry, path []byte, err error) {
 	const hashAt, hashEnd = 2, 2 + 64
 	if len(line) <= hashEnd || line[1] != ' ' || line[hashEnd] != ' ' {
-		return e, fmt.Errorf("%w: want kind, hash, size and path", ErrTree)
+		return e, nil, fmt.Errorf("%w: want kind, hash, size and path", ErrTree)
 	}
 	e.Kind = Kind(line[0])
-	if e.Digest, err = ParseDigest(Prefix + line[hashAt:hashEnd]); err != nil {
-		return e, fmt.Errorf("%w: %q is no hash", ErrTree, line[hashAt:hashEnd])
+	hash := line[hashAt:hashEnd]
+	if _, err := hex.Decode(e.Digest[:], hash); err != nil || bytes.ContainsAny(hash, "ABCDEF") {
+		return e, nil, fmt.Errorf("%w: %q is no hash", ErrTree, hash)
 	}
-	size, path, ok := strings.Cut(line[hashEnd+1:], " ")
+	size, path, ok := bytes.Cut(line[hashEnd+1:], []byte{' '})
 	if !ok {
-		return e, fmt.Errorf("%w: want kind, hash, size and path", ErrTree)
+		return e, nil, fmt.Errorf("%w: want kind, hash, size and path", ErrTree)
 	}
-	e.Size, err = strconv.ParseInt(size, 10, 64)
-	if err != nil || strconv.FormatInt(e.Size, 10) != size {
-		return e, fmt.Errorf("%w: %q is no size", ErrTree, clip(size))
+	e.Size, err = strconv.ParseInt(string(size), 10, 64)
+	if err != nil || len(size) != digits(e.Size) || size[0] == '+' || size[0] == '-' && e.Size == 0 {
+		return e, nil, fmt.Errorf("%w: %q is no size", ErrTree, clip(string(size)))
 	}
-	e.Path = path
-	return e, nil
-}
-
-// checker looks at the entries of a tree in bytewise order of their paths.
-// All paths below one folder follow each other in that order, so it needs to
-// remember the names of the folders that it is in and no others.
-type checker struct {
-	last  string
-	first bool
-	total int64
-	open  []openFolder
-}
-
-type openFolder struct {
-	prefix string             // path with its slash; "" for the root
-	names  map[string]nameUse // by foldName
-}
-
-type nameUse struct {
-	name   string
-	folder bool
-}
-
-func newChecker() *checker {
-	return &checker{first: true, open: []openFolder{{names: map[string]nameUse{}}}}
-}
-
-func (c *checker) next(e *Entry) error {
-	if err := c.values(e); err != nil {
-		return fmt.Errorf("%w: %w", ErrTree, err)
-	}
-	switch {
-	case c.first:
-	case e.Path == c.last:
-		return fmt.Errorf("%w: %q is in it twice", ErrTree, e.Path)
-	case e.Path < c.last:
-		return fmt.Errorf("%w: %q is not in order", ErrTree, e.Path)
-	}
-	c.first, c.last = false, e.Path
-	return c.names(e.Path)
-}
-
-func (c *checker) values(e *Entry) error {
-	if err := CheckPath(e.Path); err != nil {
-		return err
-	}
-	switch {
-	case e.Kind != File && e.Kind != Executable && e.Kind != Link:
-		return fmt.Errorf("%q is of no known kind", e.Path)
-	case e.Size < 0:
-		return fmt.Errorf("%q has a negative size", e.Path)
-	case e.Kind == Link && (e.Size == 0 || e.Size > maxPath):
-		return fmt.Errorf("link %q has a target of %d bytes", e.Path, e.Size)
-	case e.Size > math.MaxInt64-c.total:
-		return errors.New("the sizes add up to more than 63 bits hold")
-	}
-	c.total += e.Size
-	return nil
-}
-
-// names notes the components of path and refuses one that is in its folder in
-// another spelling, or as a file there and a folder here.
-func (c *checker) names(path string) error {
-	for !strings.HasPrefix(path, c.open[len(c.open)-1].prefix) {
-		c.open = c.open[:len(c.open)-1]
-	}
-	for {
-		top := c.open[len(c.open)-1]
-		name, _, folder := strings.Cut(path[len(top.prefix):], "/")
-		key := foldName(name)
-		if old, ok := top.names[key]; ok {
-			if old.name == name {
-				return fmt.Errorf("%w: %q is a file and a folder", ErrTree, top.prefix+name)
-			}
-			return fmt.Errorf("%w: %q and %q are one name on some systems", ErrTree, top.prefix+old.name, top.prefix+name)
-		}
-		top.names[key] = nameUse{name, folder}
-		if !folder {
-			return nil
-		}
-		c.open = append(c.open, openFolder{
-			prefix: path[:len(top.prefix)+len(name)+1],
-			names:  map[string]nameUse{},
-		})
-	}
+	return e, path, nil
 }
