@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -30,6 +31,7 @@ type Faulty struct {
 
 	mu        sync.Mutex
 	open, put []Fault
+	commit    []error
 }
 
 // NewFaulty returns a store that has no faults yet.
@@ -41,6 +43,50 @@ func (f *Faulty) FailOpen(faults ...Fault) { f.add(&f.open, faults) }
 // FailPut makes the next len(faults) Puts go wrong, one fault each. A fault
 // without Err is passed to the store as content, as a source that changes would be.
 func (f *Faulty) FailPut(faults ...Fault) { f.add(&f.put, faults) }
+
+// FailCommit makes the next len(errs) Commits fail, before they have done anything.
+func (f *Faulty) FailCommit(errs ...error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.commit = append(f.commit, errs...)
+}
+
+// Batch implements cas.Store. Its Puts have the faults of FailPut.
+func (f *Faulty) Batch() cas.Batch { return &faultyBatch{Batch: f.Store.Batch(), f: f} }
+
+type faultyBatch struct {
+	cas.Batch
+	f *Faulty
+}
+
+func (b *faultyBatch) Put(ctx context.Context, r io.Reader) (cas.Digest, int64, error) {
+	if fault, ok := b.f.next(&b.f.put); ok {
+		r = &faultyReader{r: r, fault: fault}
+	}
+	return b.Batch.Put(ctx, r)
+}
+
+func (b *faultyBatch) PutBytes(ctx context.Context, content []byte) (cas.Digest, error) {
+	fault, ok := b.f.next(&b.f.put)
+	if !ok {
+		return b.Batch.PutBytes(ctx, content)
+	}
+	d, _, err := b.Batch.Put(ctx, &faultyReader{r: bytes.NewReader(content), fault: fault})
+	return d, err
+}
+
+func (b *faultyBatch) Commit(ctx context.Context) error {
+	b.f.mu.Lock()
+	var err error
+	if len(b.f.commit) > 0 {
+		err, b.f.commit = b.f.commit[0], b.f.commit[1:]
+	}
+	b.f.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return b.Batch.Commit(ctx)
+}
 
 // Put implements cas.Store.
 func (f *Faulty) Put(ctx context.Context, r io.Reader) (cas.Digest, int64, error) {
