@@ -392,7 +392,7 @@ func TestLocalMemoryIsBounded(t *testing.T) {
 		}
 		r.Close()
 		stop()
-		if got := peak(); got > 100<<20 {
+		if got := peak(); got > 200<<20 {
 			t.Errorf("%s: 128 MiB in and out take %d MiB", name, got>>20)
 		}
 	}

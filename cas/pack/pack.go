@@ -136,9 +136,9 @@ func (p *Pack) Each(fn func(Entry) error) error {
 
 // ReadGroup reads group n into buf, which is replaced where it is too small,
 // and returns its stored bytes. What does not have the checksum of the group is
-// a *DamageError, with the bytes as they are: some of them may be good. So is a number that the pack does not have: then the
-// damage is in what named it. An error of the disk comes as it is, and a pack
-// that is gone as fs.ErrNotExist.
+// a *DamageError, with the bytes as they are: some of them may be good. So is a
+// number that the pack does not have: then the damage is in what named it. An
+// error of the disk comes as it is, and a pack that is gone as fs.ErrNotExist.
 func (p *Pack) ReadGroup(n uint32, buf []byte) (Group, []byte, error) {
 	damage := func(err error) error { return &DamageError{Pack: p.name, Group: int64(n), Err: err} }
 	if int64(n) >= int64(len(p.groups)) {
