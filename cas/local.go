@@ -158,7 +158,7 @@ func (l *Local) Order(want []Digest) []int {
 func (l *Local) Find(prefix string) ([]Digest, error) {
 	digits := strings.ToLower(strings.TrimPrefix(prefix, Prefix))
 	if len(digits) < 4 || len(digits) > 2*len(Digest{}) || strings.Trim(digits, "0123456789abcdef") != "" {
-		return nil, fmt.Errorf("%q is not the beginning of a hash: want 4 to 64 hex digits", prefix)
+		return nil, fmt.Errorf("find object %q: want 4 to 64 hex digits", prefix)
 	}
 	whole, _ := hex.DecodeString(digits[:len(digits)/2*2])
 	var found []Digest
@@ -169,7 +169,7 @@ func (l *Local) Find(prefix string) ([]Digest, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find objects: %w", err)
+		return nil, fmt.Errorf("find object %q: %w", prefix, err)
 	}
 	return found, nil
 }

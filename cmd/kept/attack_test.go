@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/cas/storetest"
 )
 
 // newRepository makes a repository with a kept.toml.
@@ -111,17 +112,11 @@ func TestDamagedObjectLeavesNoWrongFile(t *testing.T) {
 	}
 }
 
-// damage changes a byte of an object that is stored as it is.
+// damage changes a byte of an object.
 func damage(t *testing.T, s *sandbox, d cas.Digest) {
 	t.Helper()
-	file := filepath.Join(s.dir, ".git/kept/store/objects", d.Hex()[:2], d.Hex()[2:])
-	data, err := os.ReadFile(file)
-	if err != nil {
+	if err := storetest.Flip(filepath.Join(s.dir, ".git/kept/store"), d); err != nil {
 		t.Fatal(err)
-	}
-	data[0] ^= 1
-	if os.Remove(file) != nil || os.WriteFile(file, data, 0o600) != nil {
-		t.Fatal("the object can't be damaged")
 	}
 }
 
@@ -166,8 +161,8 @@ func TestInputsAreKept(t *testing.T) {
 			prepare(s)
 			s.run("kept", "run")
 			d := cas.Sum([]byte(s.read("data/b")))
-			if _, err := os.Stat(filepath.Join(s.dir, ".git/kept/store/objects", d.Hex()[:2], d.Hex()[2:])); err != nil {
-				t.Errorf("data/b is nowhere: %v", err)
+			if !storetest.Holds(filepath.Join(s.dir, ".git/kept/store"), d) {
+				t.Error("data/b is nowhere")
 			}
 			s.run("kept", "verify")
 		})
@@ -296,14 +291,27 @@ func TestHostileOrigin(t *testing.T) {
 	origin := newRepository(t, copyStage)
 	origin.record("1")
 	d := cas.Sum([]byte("size = 1\n"))
-	object := filepath.Join(origin.dir, ".git/kept/store/objects", d.Hex()[:2], d.Hex()[2:])
+	store := filepath.Join(origin.dir, ".git/kept/store")
+	pack := strings.TrimSpace(origin.run("sh", "-c", "grep -l . .git/kept/store/packs/*"))
+	origin.run("cp", "-r", ".git/kept/store", "../whole")
+	replace := func(how ...string) func() {
+		return func() {
+			for file := range strings.Lines(pack) {
+				file = strings.TrimSpace(file)
+				origin.run("rm", "-f", file)
+				origin.run(how[0], append(how[1:], file)...)
+			}
+		}
+	}
 	for name, plant := range map[string]func(){
-		"damaged": func() { origin.write("../x", "size = 7\n"); origin.run("cp", "../x", object) },
-		"pipe":    func() { origin.run("mkfifo", object) },
-		"link":    func() { origin.run("ln", "-s", "/dev/zero", object) },
+		"damaged": func() { damage(t, origin, d) },
+		"pipe":    replace("mkfifo"),
+		"link":    replace("ln", "-s", "/dev/zero"),
+		"itself":  replace("ln", "-s", filepath.Join(store, "packs")),
 	} {
 		t.Run(name, func(t *testing.T) {
-			origin.run("rm", "-f", object)
+			origin.run("rm", "-rf", ".git/kept/store")
+			origin.run("cp", "-r", "../whole", ".git/kept/store")
 			plant()
 			before := origin.run("find", ".git/kept/store")
 			clone := newSandbox(t)
@@ -459,10 +467,10 @@ func (m *model) check(action string) {
 // along where no .gitignore names it.
 func (m *model) stored(text string) bool {
 	d := cas.Sum([]byte(text))
-	_, err := os.Stat(filepath.Join(m.dir, ".git/kept/store/objects", d.Hex()[:2], d.Hex()[2:]))
-	if err != nil {
-		blob := sha1.Sum([]byte(fmt.Sprintf("blob %d\x00%s", len(text), text)))
-		_, err = m.try("git", "cat-file", "-e", hex.EncodeToString(blob[:]))
+	if storetest.Holds(filepath.Join(m.dir, ".git/kept/store"), d) {
+		return true
 	}
+	blob := sha1.Sum([]byte(fmt.Sprintf("blob %d\x00%s", len(text), text)))
+	_, err := m.try("git", "cat-file", "-e", hex.EncodeToString(blob[:]))
 	return err == nil
 }

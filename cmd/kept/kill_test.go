@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,10 +19,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/zeebo/blake3"
 	"golang.org/x/sys/unix"
 
+	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -405,25 +406,21 @@ func (k *killRepo) checkEntry(hash string, folder bool) {
 	}
 }
 
-// object reads an object as docs/spec/objects.md describes the store.
+// object reads an object, and anew: not by what this process knows of the store.
 func (k *killRepo) object(hash string) ([]byte, error) {
-	digits := strings.TrimPrefix(hash, "blake3:")
-	name := filepath.Join(k.dir, ".git/kept/store/objects", digits[:2], digits[2:])
-	data, err := os.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if data, err = os.ReadFile(name + ".zst"); err == nil {
-			d, _ := zstd.NewReader(nil)
-			defer d.Close()
-			data, err = d.DecodeAll(data, nil)
-		}
-	}
+	d, err := cas.ParseDigest(hash)
 	if err != nil {
 		return nil, err
 	}
-	if sum := blake3.Sum256(data); fmt.Sprintf("%x", sum) != digits {
+	store, err := cas.OpenForeign(filepath.Join(k.dir, ".git/kept/store"))
+	if err != nil {
+		return nil, err
+	}
+	data, err := cas.ReadAll(context.Background(), store, d, 1<<30)
+	if err == nil && blake3.Sum256(data) != d {
 		return nil, errors.New("its bytes do not have this hash")
 	}
-	return data, nil
+	return data, err
 }
 
 // checkClean makes sure that nothing lies about where a user would see it.

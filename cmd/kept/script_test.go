@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -14,6 +15,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/cas/storetest"
 )
 
 // TestScripts runs testdata/script: each file is a user's session with real Git.
@@ -43,6 +47,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"zeros":    zeros,
+			"damage":   damageStore,
+			"store":    putInStore,
 			"crlf":     crlf,
 			"fails":    fails,
 			"remember": remember,
@@ -65,6 +71,38 @@ func fails(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d (%v), want %s\n%s%s", code, err, args[0], ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// damage STORE [LOCK TABLE] changes a byte of every group of objects in a store,
+// or of those that have the object whose hash is in a table of a lock.
+func damageStore(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 && len(args) != 3 {
+		ts.Fatalf("usage: damage STORE [LOCK TABLE]")
+	}
+	var d cas.Digest
+	if len(args) == 3 {
+		_, table, _ := strings.Cut(ts.ReadFile(args[1]), args[2]+"]\n")
+		_, hash, _ := strings.Cut(table, "hash = \"")
+		hash, _, _ = strings.Cut(hash, "\"")
+		var err error
+		if d, err = cas.ParseDigest(hash); err != nil {
+			ts.Fatalf("%s of %s: %v", args[2], args[1], err)
+		}
+	}
+	ts.Check(storetest.Flip(ts.MkAbs(args[0]), d))
+}
+
+// store STORE TEXT... puts texts into a store.
+func putInStore(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: store STORE TEXT...")
+	}
+	store, err := cas.OpenLocal(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, text := range args[1:] {
+		_, _, err := store.Put(context.Background(), strings.NewReader(text))
+		ts.Check(err)
 	}
 }
 
