@@ -18,7 +18,7 @@ import (
 //
 //	header   16 bytes, u32 packs, u32 zero
 //	names    of the packs, 32 bytes each, sorted
-//	records  of the entries, by key and then by pack
+//	records  of the entries, sorted by key; one key may be in many packs
 //	hash     of everything before it, which is the name of the index, too
 const (
 	indexHeader     = "kept index 1\n\x00\x00\x00"

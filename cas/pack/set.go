@@ -264,20 +264,27 @@ func (s *Set) reload() (changed bool, err error) {
 	if old == nil {
 		old = &view{}
 	}
-	// Indexes first: of what is published meanwhile the pack is seen and its index is not.
-	indexes, err := s.list(indexDir, indexExt)
-	if err != nil {
-		return false, err
+	var v *view
+	var covered map[Name]bool
+	for again := 3; again > 0; again-- {
+		// Indexes first: of what is published meanwhile the pack is seen and its index is not.
+		indexes, err := s.list(indexDir, indexExt)
+		if err != nil {
+			return false, err
+		}
+		packs, err := s.list(packsDir, packExt)
+		if err != nil {
+			return false, err
+		}
+		v = &view{packs: map[Name]bool{}, damaged: map[Name]*DamageError{}, unread: map[Name]error{}}
+		for _, name := range packs {
+			v.packs[name] = true
+		}
+		var moved bool
+		if covered, moved = s.openIndexes(v, old, indexes); !moved {
+			break
+		}
 	}
-	packs, err := s.list(packsDir, packExt)
-	if err != nil {
-		return false, err
-	}
-	v := &view{packs: map[Name]bool{}, damaged: map[Name]*DamageError{}, unread: map[Name]error{}}
-	for _, name := range packs {
-		v.packs[name] = true
-	}
-	covered := s.openIndexes(v, old, indexes)
 	s.readTables(v, old, covered)
 	v.sort()
 	s.view.Store(v)
@@ -290,26 +297,40 @@ func (v *view) sort() {
 	slices.SortStableFunc(v.runs, func(a, b *run) int { return len(b.records) - len(a.records) })
 }
 
-// openIndexes adds the indexes to v and returns the packs that they have.
-func (s *Set) openIndexes(v, old *view, names []Name) map[Name]bool {
+// tables returns how many packs no index has.
+func (v *view) tables() (n int) {
+	for _, r := range v.runs {
+		if r.index == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// openIndexes adds the indexes to v and returns the packs that they have, and
+// whether one has gone: somebody is just merging, and another one has come.
+func (s *Set) openIndexes(v, old *view, names []Name) (covered map[Name]bool, moved bool) {
 	before := map[Name]*run{}
 	for _, r := range old.runs {
 		if r.index != nil {
 			before[r.index.name] = r
 		}
 	}
-	covered := map[Name]bool{}
+	covered = map[Name]bool{}
 	for _, name := range names {
-		r := before[name]
 		if s.bad[name] {
 			continue
 		}
+		r := before[name]
 		if r == nil {
 			var err error
-			if r, err = openIndex(s.fsys, s.indexPath(name), name); err != nil {
-				if !errors.Is(err, fs.ErrNotExist) { // somebody merged it away
-					s.discard(name)
-				}
+			r, err = openIndex(s.fsys, s.indexPath(name), name)
+			if errors.Is(err, fs.ErrNotExist) {
+				moved = true
+				continue
+			}
+			if err != nil {
+				s.discard(name)
 				continue
 			}
 		}
@@ -318,7 +339,7 @@ func (s *Set) openIndexes(v, old *view, names []Name) map[Name]bool {
 			covered[name] = true
 		}
 	}
-	return covered
+	return covered, moved
 }
 
 // readTables adds to v the tables of the packs that no index has.
@@ -329,12 +350,14 @@ func (s *Set) readTables(v, old *view, covered map[Name]bool) {
 			before[r.packs[0]] = r
 		}
 	}
+	var tables []*run
+	size, spills := 0, true
 	for name := range v.packs {
 		if covered[name] {
 			continue
 		}
 		if r := before[name]; r != nil {
-			v.runs = append(v.runs, r)
+			tables = append(tables, r)
 			continue
 		}
 		p, t, err := open(s.fsys, s.Path(name), name)
@@ -342,7 +365,12 @@ func (s *Set) readTables(v, old *view, covered map[Name]bool) {
 		switch {
 		case err == nil:
 			p.Close()
-			v.runs = append(v.runs, &run{packs: []Name{name}, records: t.records})
+			tables = append(tables, &run{packs: []Name{name}, records: t.records})
+			if size += len(t.records); spills && size >= tablesInMemory {
+				if spills = s.spill(v, tables); spills {
+					tables, size = nil, 0
+				}
+			}
 		case errors.Is(err, fs.ErrNotExist):
 			delete(v.packs, name)
 		case errors.As(err, &damage):
@@ -351,6 +379,7 @@ func (s *Set) readTables(v, old *view, covered map[Name]bool) {
 			v.unread[name] = err
 		}
 	}
+	v.runs = append(v.runs, tables...)
 }
 
 // list returns what is named as a pack or index in a folder of the store.
@@ -432,6 +461,10 @@ func (s *Set) Publish(w *Writer, t disk.Temp, name Name) error {
 		return fmt.Errorf("publish pack: %w", err)
 	}
 	s.add(&run{packs: []Name{name}, records: parsed.records})
+	if v := s.view.Load(); v != nil && v.tables() > manyTables && s.merging.TryLock() {
+		defer s.merging.Unlock()
+		_ = s.merge(context.Background()) // the pack is published: what fails here Merge will say
+	}
 	return nil
 }
 
@@ -607,9 +640,4 @@ func (s *Set) Verify() error {
 		}
 	}
 	return nil
-}
-
-// Merge makes indexes of the packs that none has, if there are more than a few.
-func (s *Set) Merge(ctx context.Context) error {
-	return ctx.Err()
 }
