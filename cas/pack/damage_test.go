@@ -13,8 +13,8 @@ import (
 )
 
 // check opens a pack and reads all of it.
-func check(path string, name Name) error {
-	p, err := Open(disk.OS, path, name)
+func check(content []byte, name Name) error {
+	p, err := Open(memoryFS{content: content}, "", name)
 	if err != nil {
 		return err
 	}
@@ -40,15 +40,11 @@ func TestEveryBitOfAPackCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "pack")
 	for at := range good {
 		for bit := range 8 {
 			bad := bytes.Clone(good)
 			bad[at] ^= 1 << bit
-			if err := os.WriteFile(path, bad, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := check(path, name); err == nil {
+			if err := check(bad, name); err == nil {
 				t.Fatalf("bit %d of byte %d of %d: not seen", bit, at, len(good))
 			} else {
 				wantDamage(t, err, name)
@@ -64,18 +60,11 @@ func TestPackOfAnotherLength(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "pack")
 	for n := range len(good) {
-		if err := os.WriteFile(path, good[:n], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		wantDamage(t, check(path, name), name)
+		wantDamage(t, check(good[:n], name), name)
 	}
 	for _, more := range []string{"\x00", "kept", header, string(good[len(good)-trailerSize:]), string(good)} {
-		if err := os.WriteFile(path, append(bytes.Clone(good), more...), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		wantDamage(t, check(path, name), name)
+		wantDamage(t, check(append(bytes.Clone(good), more...), name), name)
 	}
 }
 
@@ -89,8 +78,10 @@ func TestSwappedPacks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wantDamage(t, check(s.Path(a), a), a)
-	wantDamage(t, check(s.Path(b), b), b)
+	for _, name := range []Name{a, b} {
+		_, err := s.Open(name)
+		wantDamage(t, err, name)
+	}
 	s = OpenSet(disk.OS, s.dir)
 	wantAll(t, s, 10, 15)
 	wantNone(t, s, 0, 10)
@@ -116,11 +107,7 @@ func TestPackOfAnotherVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	b = bytes.ReplaceAll(b, []byte(header), []byte("kept pack 2\n\x00\x00\x00\x00"))
-	path := filepath.Join(t.TempDir(), "pack")
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := check(path, name); !errors.Is(err, ErrVersion) {
+	if err := check(b, name); !errors.Is(err, ErrVersion) {
 		t.Errorf("got %v, want ErrVersion", err)
 	}
 }
@@ -157,7 +144,7 @@ func TestReadGroup(t *testing.T) {
 // indexed returns a store whose packs all have an index, and its name.
 func indexed(t *testing.T, packs, each uint64) (*Set, Name) {
 	t.Helper()
-	s := OpenSet(disk.OS, newStore(t))
+	s := OpenSet(&faultyFS{FS: disk.OS}, newStore(t))
 	for i := range packs {
 		publish(t, s, i*each, i*each+each)
 	}
@@ -166,7 +153,7 @@ func indexed(t *testing.T, packs, each uint64) (*Set, Name) {
 	if len(names) != 1 || s.view.Load().tables() != 0 {
 		t.Fatalf("indexes %v, want one of all packs", names)
 	}
-	return OpenSet(disk.OS, s.dir), names[0]
+	return OpenSet(s.fsys, s.dir), names[0]
 }
 
 func TestEveryBitOfAnIndexCounts(t *testing.T) {
@@ -175,17 +162,11 @@ func TestEveryBitOfAnIndexCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(t.TempDir(), "index")
 	for at := range good {
 		for bit := range 8 {
 			bad := bytes.Clone(good)
 			bad[at] ^= 1 << bit
-			// A new file: the one before is still mapped.
-			os.Remove(path)
-			if err := os.WriteFile(path, bad, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			r, err := openIndex(disk.OS, path, name)
+			r, err := openIndex(memoryFS{content: bad}, "", name)
 			if err == nil {
 				err = r.index.verify()
 			}

@@ -28,7 +28,7 @@ func indexes(t testing.TB, s *Set) []Name {
 }
 
 func TestMergeKeepsLookupsFew(t *testing.T) {
-	s := OpenSet(disk.OS, newStore(t))
+	s := OpenSet(&faultyFS{FS: disk.OS}, newStore(t))
 	const packs, each = 300, 5
 	written := 0
 	seen := map[Name]bool{}
@@ -61,7 +61,7 @@ func TestMergeKeepsLookupsFew(t *testing.T) {
 }
 
 func TestMergeDoesNothingForFew(t *testing.T) {
-	s := OpenSet(disk.OS, newStore(t))
+	s := OpenSet(&faultyFS{FS: disk.OS}, newStore(t))
 	for i := range uint64(fewTables) {
 		publish(t, s, i, i+1)
 		merge(t, s)
@@ -72,7 +72,7 @@ func TestMergeDoesNothingForFew(t *testing.T) {
 }
 
 func TestPublishMergesMany(t *testing.T) {
-	s := OpenSet(disk.OS, newStore(t))
+	s := OpenSet(&faultyFS{FS: disk.OS}, newStore(t))
 	wantNone(t, s, 0, 1)
 	for i := range uint64(3 * manyTables) {
 		publish(t, s, i, i+1)
@@ -84,7 +84,7 @@ func TestPublishMergesMany(t *testing.T) {
 }
 
 func TestEntriesOfRemovedPacksAreSkipped(t *testing.T) {
-	s := OpenSet(disk.OS, newStore(t))
+	s := OpenSet(&faultyFS{FS: disk.OS}, newStore(t))
 	var names []Name
 	for i := range uint64(20) {
 		names = append(names, publish(t, s, i*5, i*5+10)) // all but the ends in two packs
@@ -137,7 +137,7 @@ func TestEntriesOfRemovedPacksAreSkipped(t *testing.T) {
 func TestManyTablesSpill(t *testing.T) {
 	defer func(n int) { tablesInMemory = n }(tablesInMemory)
 	tablesInMemory = 20 * recordSize
-	s := OpenSet(disk.OS, newStore(t))
+	s := OpenSet(&faultyFS{FS: disk.OS}, newStore(t))
 	for i := range uint64(30) {
 		publish(t, s, i*5, i*5+5)
 	}
@@ -152,7 +152,7 @@ func TestManyTablesSpill(t *testing.T) {
 }
 
 func TestMergeIsCancelled(t *testing.T) {
-	s := OpenSet(disk.OS, newStore(t))
+	s := OpenSet(&faultyFS{FS: disk.OS}, newStore(t))
 	for i := range uint64(20) {
 		publish(t, s, i, i+1)
 	}
