@@ -11,11 +11,7 @@ import (
 )
 
 // kinds are data of all sorts, size bytes of each.
-var kinds = []struct {
-	name  string
-	class Class // that Probe finds
-	make  func(r *rand.Rand, size int) []byte
-}{
+var kinds = []kind{
 	{"nothing but zeros", Values1, func(r *rand.Rand, size int) []byte { return make([]byte, size) }},
 	{"noise", Incompressible, noise},
 	{"text", Text, text},
@@ -89,6 +85,21 @@ var kinds = []struct {
 			return byte(128 + 60*math.Sin(x/40+float64(i%3)) + 50*math.Cos(y/30) + r.NormFloat64()*4)
 		})
 	}},
+}
+
+type kind struct {
+	name  string
+	class Class // that Probe finds
+	make  func(r *rand.Rand, size int) []byte
+}
+
+func kindNamed(name string) kind {
+	for _, k := range kinds {
+		if k.name == name {
+			return k
+		}
+	}
+	panic(name)
 }
 
 func bytesOf(size int, next func() byte) []byte {

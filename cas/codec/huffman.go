@@ -1,72 +1,563 @@
 package codec
 
 import (
-	"bytes"
-
-	"github.com/klauspost/compress/huff0"
+	"encoding/binary"
+	"errors"
+	"math/bits"
+	"slices"
 )
 
-// huffmanEncoder codes one lane of a block.
-type huffmanEncoder struct{ scratch huff0.Scratch }
+// A lane of a block is stored as one byte, and then
+//
+//	blockRaw       its bytes
+//	blockConstant  the one byte that they all are
+//	blockHuffman   the lengths of the codes, four sizes (uvarint), four streams
+//
+// The codes are those of RFC 1951, section 3.2.2, of at most maxLength bits, and packed
+// as there: into each byte from its lowest bit on, the first bit of a code
+// first. The bits left over in the last byte of a stream are 0. Each stream has a quarter of the
+// lane, rounded up; the last ones what is left. Four streams are there to be
+// worked on at once: a core can do more than one symbol at a time, but only where the next does not have to
+// wait for the length of the last.
+//
+// The lengths are given for ranges of bytes, those of all others are 0: one byte
+// the number of ranges, two bytes the first and the last byte of each, ascending,
+// then four bits for each byte of each range, the low half of a byte first.
+const (
+	blockRaw      = 0
+	blockConstant = 1
+	blockHuffman  = 2
+)
 
-// append appends the stored form of a lane, which has at most blockValues bytes.
-func (h *huffmanEncoder) append(out, plane []byte) []byte {
-	h.scratch.Reuse = huff0.ReusePolicyNone
-	coded, _, err := huff0.Compress4X(plane, &h.scratch)
-	switch {
-	case err == nil && len(coded)+3 < len(plane):
-		n := len(coded)
-		out = append(out, blockHuffman, byte(n), byte(n>>8), byte(n>>16))
-		return append(out, coded...)
-	case len(plane) > 0 && bytes.Count(plane, plane[:1]) == len(plane):
-		return append(out, blockConstant, plane[0])
-	}
-	return append(append(out, blockRaw), plane...)
+// maxLength bounds the codes, so that one look into a table of 16 KiB decodes at least one.
+const (
+	maxLength = 11
+	tableSize = 1 << maxLength
+)
+
+var (
+	errBlock = errors.New("a block of it is damaged")
+	le       = binary.LittleEndian
+)
+
+// A code is its bits, the first in the lowest, and its length from bit 24 on. There
+// is room for the codes of two bytes.
+type code uint32
+
+func (c code) bits() uint64   { return uint64(c & 0xffffff) }
+func (c code) length() uint64 { return uint64(c >> 24) }
+
+// huffmanEncoder codes one lane of a block.
+type huffmanEncoder struct {
+	counts  [4][256]uint32 // by stream
+	lengths [256]uint8
+	codes   [256]code
+	pairs   *[1 << 16]code // of two bytes, for those that there are; the first is the low one
+	tree    treeBuilder
 }
 
+// append appends the stored form of a lane of at least one byte. It needs room for
+// len(plane)+1 bytes in out, and leaves out where it is then.
+func (h *huffmanEncoder) append(out, plane []byte) []byte {
+	size, symbols := h.prepare(plane)
+	if symbols == 1 {
+		return append(out, blockConstant, plane[0])
+	}
+	var table [1 + 2*256 + 128]byte
+	lengths := appendLengths(table[:0], &h.lengths)
+	total := len(lengths) + 4*binary.MaxVarintLen32
+	for _, n := range size {
+		total += n
+	}
+	if !worth(len(plane), total) {
+		return append(append(out, blockRaw), plane...)
+	}
+	out = append(append(out, blockHuffman), lengths...)
+	for _, n := range size {
+		out = binary.AppendUvarint(out, uint64(n))
+	}
+	usePairs := symbols*symbols <= len(plane)/8
+	if usePairs {
+		h.fillPairs()
+	}
+	var src, dst [4][]byte
+	quarter := (len(plane) + 3) / 4
+	for i := range 4 {
+		at := len(out)
+		out = grow(out, size[i])
+		dst[i] = out[at:]
+		src[i], plane = plane[:min(quarter, len(plane))], plane[min(quarter, len(plane)):]
+	}
+	if usePairs {
+		h.write2(dst[0], src[0], dst[1], src[1])
+		h.write2(dst[2], src[2], dst[3], src[3])
+		return out
+	}
+	for i := range 4 {
+		h.write(dst[i], src[i])
+	}
+	return out
+}
+
+// prepare makes the codes for a lane and returns the sizes of the streams and how many different
+// bytes there are.
+func (h *huffmanEncoder) prepare(plane []byte) (size [4]int, symbols int) {
+	h.count(plane)
+	var sum [256]uint32
+	for v := range sum {
+		sum[v] = h.counts[0][v] + h.counts[1][v] + h.counts[2][v] + h.counts[3][v]
+	}
+	if symbols = h.tree.build(&sum, &h.lengths); symbols == 1 {
+		return size, symbols
+	}
+	assign(&h.lengths, &h.codes)
+	for i := range size {
+		n := 0
+		for v, length := range h.lengths {
+			n += int(h.counts[i][v]) * int(length)
+		}
+		size[i] = (n + 7) / 8
+	}
+	return size, symbols
+}
+
+// count counts the bytes of each quarter. Going through them side by side, no
+// count has to wait for the one before, which is often of the same byte.
+func (h *huffmanEncoder) count(plane []byte) {
+	h.counts = [4][256]uint32{}
+	q := (len(plane) + 3) / 4
+	c := &h.counts
+	i := 0
+	if 4*q == len(plane) {
+		p0, p1, p2, p3 := plane[:q], plane[q:2*q], plane[2*q:3*q], plane[3*q:]
+		for ; i+8 <= q; i += 8 {
+			w0, w1, w2, w3 := le.Uint64(p0[i:]), le.Uint64(p1[i:]), le.Uint64(p2[i:]), le.Uint64(p3[i:])
+			for range 8 {
+				c[0][uint8(w0)]++
+				c[1][uint8(w1)]++
+				c[2][uint8(w2)]++
+				c[3][uint8(w3)]++
+				w0, w1, w2, w3 = w0>>8, w1>>8, w2>>8, w3>>8
+			}
+		}
+	}
+	for k := range 4 {
+		from, to := min(k*q+i, len(plane)), min(k*q+q, len(plane))
+		for _, v := range plane[from:to] {
+			c[k][v]++
+		}
+	}
+}
+
+func (h *huffmanEncoder) fillPairs() {
+	if h.pairs == nil {
+		h.pairs = new([1 << 16]code)
+	}
+	var used [256]uint8
+	n := 0
+	for v, length := range h.lengths {
+		if length > 0 {
+			used[n] = uint8(v)
+			n++
+		}
+	}
+	for _, b := range used[:n] {
+		cb := h.codes[b]
+		row := h.pairs[int(b)<<8:][:256]
+		for _, a := range used[:n] {
+			ca := h.codes[a]
+			row[a] = ca&0xffffff | cb&0xffffff<<(ca>>24) + (ca>>24+cb>>24)<<24
+		}
+	}
+}
+
+// A stream is written eight bytes at a time, of which the last ones are
+// overwritten; margin symbols, of a bit or more, keep that off the next stream.
+const margin = 64
+
+// write2 writes two streams side by side.
+func (h *huffmanEncoder) write2(dst0, src0, dst1, src1 []byte) {
+	var acc0, n0, acc1, n1 uint64
+	p0, p1, i := 0, 0, 0
+	pairs := h.pairs
+	for end := min(len(src0), len(src1)) - margin; i < end; i += 4 {
+		x0, x1 := le.Uint32(src0[i:]), le.Uint32(src1[i:])
+		a0, b0 := pairs[uint16(x0)], pairs[x0>>16]
+		a1, b1 := pairs[uint16(x1)], pairs[x1>>16]
+
+		acc0 |= (a0.bits() | b0.bits()<<(a0.length()&63)) << (n0 & 63)
+		n0 += a0.length() + b0.length()
+		le.PutUint64(dst0[p0:], acc0)
+		p0 += int(n0 >> 3)
+		acc0 >>= n0 & 56
+		n0 &= 7
+
+		acc1 |= (a1.bits() | b1.bits()<<(a1.length()&63)) << (n1 & 63)
+		n1 += a1.length() + b1.length()
+		le.PutUint64(dst1[p1:], acc1)
+		p1 += int(n1 >> 3)
+		acc1 >>= n1 & 56
+		n1 &= 7
+	}
+	h.finish(dst0[p0:], src0[i:], acc0, n0)
+	h.finish(dst1[p1:], src1[i:], acc1, n1)
+}
+
+// write writes a stream whose bytes are too many for a table of pairs.
+func (h *huffmanEncoder) write(dst, src []byte) {
+	var acc, n uint64
+	p, i := 0, 0
+	for end := len(src) - margin; i < end; i += 4 {
+		x := le.Uint32(src[i:])
+		a, b, c, d := h.codes[uint8(x)], h.codes[uint8(x>>8)], h.codes[uint8(x>>16)], h.codes[x>>24]
+		ab := a.bits() | b.bits()<<(a.length()&63)
+		cd := c.bits() | d.bits()<<(c.length()&63)
+		l := a.length() + b.length()
+		acc |= (ab | cd<<(l&63)) << (n & 63)
+		n += l + c.length() + d.length()
+		le.PutUint64(dst[p:], acc)
+		p += int(n >> 3)
+		acc >>= n & 56
+		n &= 7
+	}
+	h.finish(dst[p:], src[i:], acc, n)
+}
+
+// finish writes the end of a stream byte by byte.
+func (h *huffmanEncoder) finish(dst, src []byte, acc, n uint64) {
+	p := 0
+	for _, v := range src {
+		c := h.codes[v]
+		acc |= c.bits() << n
+		for n += c.length(); n >= 8; n -= 8 {
+			dst[p] = byte(acc)
+			acc >>= 8
+			p++
+		}
+	}
+	if n > 0 {
+		dst[p] = byte(acc)
+	}
+}
+
+// treeBuilder finds the lengths of codes.
+type treeBuilder struct {
+	leaves [256]uint64 // count << 8 | byte
+	counts [512]uint64 // of leaves, then of inner nodes
+	parent [512]uint16
+}
+
+// build sets the lengths of the codes for bytes with the given counts and returns how many bytes have one.
+func (t *treeBuilder) build(counts *[256]uint32, lengths *[256]uint8) int {
+	n := 0
+	for v, count := range counts {
+		lengths[v] = 0
+		if count > 0 {
+			t.leaves[n] = uint64(count)<<8 | uint64(v)
+			n++
+		}
+	}
+	if n < 2 {
+		return n
+	}
+	leaves := t.leaves[:n]
+	slices.Sort(leaves)
+	for i, leaf := range leaves {
+		t.counts[i] = leaf >> 8
+	}
+	// Both the leaves and the inner nodes are ascending: the two smallest are in front of one of them.
+	leaf, node := 0, n
+	for next := n; next < 2*n-1; next++ {
+		t.counts[next] = 0
+		for range 2 {
+			least := leaf
+			if leaf == n || node < next && t.counts[node] < t.counts[leaf] {
+				least = node
+				node++
+			} else {
+				leaf++
+			}
+			t.counts[next] += t.counts[least]
+			t.parent[least] = uint16(next)
+		}
+	}
+	// A node is before its parent: lengths follow from the end on.
+	depth := &t.counts
+	depth[2*n-2] = 0
+	for i := 2*n - 3; i >= 0; i-- {
+		depth[i] = depth[t.parent[i]] + 1
+	}
+	for i, leaf := range leaves {
+		lengths[uint8(leaf)] = uint8(min(depth[i], maxLength))
+	}
+	limit(leaves, lengths)
+	return n
+}
+
+// limit makes codes that were cut to maxLength decodable again: it lengthens
+// others until all fit, the rarest first, and then gives back what was too much.
+func limit(leaves []uint64, lengths *[256]uint8) {
+	used := 0 // in units of the longest code
+	for _, leaf := range leaves {
+		used += tableSize >> lengths[uint8(leaf)]
+	}
+	for used > tableSize {
+		for _, leaf := range leaves {
+			if l := &lengths[uint8(leaf)]; *l < maxLength && used > tableSize {
+				used -= tableSize >> (*l + 1)
+				*l++
+			}
+		}
+	}
+	for used < tableSize {
+		for _, leaf := range slices.Backward(leaves) {
+			if l := &lengths[uint8(leaf)]; used+tableSize>>*l <= tableSize {
+				used += tableSize >> *l
+				*l--
+			}
+		}
+	}
+}
+
+// assign gives each byte its code, by the order of lengths, then of bytes.
+func assign(lengths *[256]uint8, codes *[256]code) {
+	var count, next [maxLength + 2]uint16
+	for _, l := range lengths {
+		count[l]++
+	}
+	count[0] = 0
+	for l := 1; l <= maxLength; l++ {
+		next[l+1] = (next[l] + count[l]) << 1
+	}
+	for v, l := range lengths {
+		if l == 0 {
+			codes[v] = 0
+			continue
+		}
+		codes[v] = code(bits.Reverse16(next[l])>>(16-l)) | code(l)<<24
+		next[l]++
+	}
+}
+
+// appendLengths writes the lengths in ranges, of which a new one is begun where
+// that is shorter than to write down the absent bytes between.
+func appendLengths(b []byte, lengths *[256]uint8) []byte {
+	at := len(b)
+	b = append(b, 0)
+	last := -1
+	for v, l := range lengths {
+		if l == 0 {
+			continue
+		}
+		if last >= 0 && v-last <= 5 {
+			b[len(b)-1] = byte(v)
+		} else {
+			b[at]++
+			b = append(b, byte(v), byte(v))
+		}
+		last = v
+	}
+	half := 0
+	for r := at + 1; r < at+1+2*int(b[at]); r += 2 {
+		for v := int(b[r]); v <= int(b[r+1]); v++ {
+			if half ^= 1; half == 1 {
+				b = append(b, lengths[v])
+			} else {
+				b[len(b)-1] |= lengths[v] << 4
+			}
+		}
+	}
+	return b
+}
+
+// readLengths reads what appendLengths wrote and returns what follows. The codes
+// are such that each sequence of bits means something.
+func readLengths(b []byte, lengths *[256]uint8) (rest []byte, err error) {
+	*lengths = [256]uint8{}
+	if len(b) < 1 || len(b) < 1+2*int(b[0]) {
+		return nil, errShort
+	}
+	ranges, b := b[1:1+2*int(b[0])], b[1+2*int(b[0]):]
+	half, previous, used := 0, -1, 0
+	for ; len(ranges) > 0; ranges = ranges[2:] {
+		first, last := int(ranges[0]), int(ranges[1])
+		if first <= previous || last < first {
+			return nil, errBlock
+		}
+		previous = last
+		for v := first; v <= last; v++ {
+			if half>>1 >= len(b) {
+				return nil, errShort
+			}
+			l := b[half>>1] >> (half & 1 * 4) & 15
+			half++
+			if l > maxLength {
+				return nil, errBlock
+			}
+			if lengths[v] = l; l > 0 {
+				used += tableSize >> l
+			}
+		}
+	}
+	if used != tableSize {
+		return nil, errBlock
+	}
+	return b[(half+1)>>1:], nil
+}
+
+// An entry of the table says which bytes the next bits begin with: up to six, as many as
+// they decide; how many that are, in bits 48 to 55; and how many bits they take, in those above.
+type entry uint64
+
+func (e entry) count() int     { return int(e >> 48 & 0xff) }
+func (e entry) length() uint64 { return uint64(e >> 56) }
+
 // huffmanDecoder decodes one lane of a block.
-type huffmanDecoder struct{ scratch huff0.Scratch }
+type huffmanDecoder struct {
+	lengths [256]uint8
+	codes   [256]code
+	single  [tableSize]uint16 // the first byte, and its length in the high half
+	table   [tableSize]entry
+}
 
 // read decodes the first lane of b into plane and returns what follows.
 func (h *huffmanDecoder) read(b, plane []byte) (rest []byte, err error) {
 	if len(b) < 1 {
 		return nil, errShort
 	}
-	kind, b := b[0], b[1:]
-	size := 0
-	switch kind {
-	case blockRaw:
-		size = len(plane)
-	case blockConstant:
-		size = 1
-	case blockHuffman:
-		if len(b) < 3 {
-			return nil, errShort
-		}
-		size = int(b[0]) | int(b[1])<<8 | int(b[2])<<16
-		b = b[3:]
-	default:
+	switch kind, b := b[0], b[1:]; {
+	case kind == blockRaw && len(b) >= len(plane):
+		copy(plane, b)
+		return b[len(plane):], nil
+	case kind == blockConstant && len(b) >= 1:
+		fill(plane, b[0])
+		return b[1:], nil
+	case kind == blockHuffman:
+		return h.readStreams(b, plane)
+	case kind > blockHuffman:
 		return nil, errBlock
 	}
-	if size > len(b) {
-		return nil, errShort
+	return nil, errShort
+}
+
+func (h *huffmanDecoder) readStreams(b, plane []byte) (rest []byte, err error) {
+	b, err = readLengths(b, &h.lengths)
+	if err != nil {
+		return nil, err
 	}
-	coded, b := b[:size], b[size:]
-	switch kind {
-	case blockRaw:
-		copy(plane, coded)
-	case blockConstant:
-		fill(plane, coded[0])
-	case blockHuffman:
-		_, streams, err := huff0.ReadTable(coded, &h.scratch)
-		if err != nil {
-			return nil, err
+	var size [4]int
+	for i := range size {
+		n, k := binary.Uvarint(b)
+		if k <= 0 || n > uint64(len(b)) {
+			return nil, errBlock
 		}
-		if _, err := h.scratch.Decoder().Decompress4X(plane[:0:len(plane)], streams); err != nil {
-			return nil, err
+		size[i], b = int(n), b[k:]
+	}
+	var dst, src [4][]byte
+	quarter := (len(plane) + 3) / 4
+	for i := range 4 {
+		if size[i] > len(b) {
+			return nil, errShort
+		}
+		src[i], b = b[:size[i]], b[size[i]:]
+		dst[i], plane = plane[:min(quarter, len(plane))], plane[min(quarter, len(plane)):]
+	}
+	assign(&h.lengths, &h.codes)
+	h.fillSingle()
+	if quarter > tableSize {
+		h.fillTable()
+		if h.decode2(dst[0], src[0], dst[1], src[1]) && h.decode2(dst[2], src[2], dst[3], src[3]) {
+			return b, nil
+		}
+		return nil, errBlock
+	}
+	for i := range 4 {
+		if !h.finish(dst[i], src[i], 0) {
+			return nil, errBlock
 		}
 	}
 	return b, nil
+}
+
+func (h *huffmanDecoder) fillSingle() {
+	for v, l := range h.lengths {
+		if l == 0 {
+			continue
+		}
+		e := uint16(v) | uint16(l)<<8
+		for i := int(h.codes[v].bits()); i < tableSize; i += 1 << l {
+			h.single[i] = e
+		}
+	}
+}
+
+func (h *huffmanDecoder) fillTable() {
+	for i := range h.table {
+		e, length, count := uint64(0), uint(0), uint(0)
+		for count < 6 {
+			s := h.single[i>>length]
+			l := uint(s >> 8)
+			if length+l > maxLength {
+				break
+			}
+			e |= uint64(uint8(s)) << (8 * count)
+			length += l
+			count++
+		}
+		h.table[i] = entry(e | uint64(count)<<48 | uint64(length)<<56)
+	}
+}
+
+// perLoad is how often the table is looked into for each eight bytes of a stream:
+// there are 57 bits in them from any bit of the first byte on.
+const perLoad = 5
+
+// decode2 decodes two streams side by side.
+func (h *huffmanDecoder) decode2(dst0, src0, dst1, src1 []byte) bool {
+	var bit0, bit1 uint64 // of a stream, from its beginning
+	o0, o1 := 0, 0
+	const mask = tableSize - 1
+	table := &h.table
+	end0, end1 := len(dst0)-6*perLoad-8, len(dst1)-6*perLoad-8
+	last0, last1 := len(src0)-8, len(src1)-8
+	for o0 <= end0 && o1 <= end1 {
+		p0, p1 := int(bit0>>3), int(bit1>>3)
+		if p0 > last0 || p1 > last1 {
+			break
+		}
+		v0, v1 := le.Uint64(src0[p0:])>>(bit0&7), le.Uint64(src1[p1:])>>(bit1&7)
+		for range perLoad {
+			e0, e1 := table[v0&mask], table[v1&mask]
+			le.PutUint64(dst0[o0:], uint64(e0))
+			le.PutUint64(dst1[o1:], uint64(e1))
+			o0 += e0.count()
+			o1 += e1.count()
+			v0 >>= e0.length() & 63
+			v1 >>= e1.length() & 63
+			bit0 += e0.length()
+			bit1 += e1.length()
+		}
+	}
+	return h.finish(dst0[o0:], src0, bit0) && h.finish(dst1[o1:], src1, bit1)
+}
+
+// finish decodes a stream to its end, from a bit on, and reports whether that is where it has to be.
+func (h *huffmanDecoder) finish(dst, src []byte, bit uint64) bool {
+	for i := range dst {
+		p := int(bit >> 3)
+		var v uint64
+		if p+4 <= len(src) {
+			v = uint64(le.Uint32(src[p:]))
+		} else if p < len(src) {
+			for k, c := range src[p:] {
+				v |= uint64(c) << (8 * k)
+			}
+		}
+		s := h.single[v>>(bit&7)&(tableSize-1)]
+		dst[i] = byte(s)
+		bit += uint64(s >> 8)
+	}
+	return (bit+7)>>3 == uint64(len(src)) && (bit&7 == 0 || src[len(src)-1]>>(bit&7) == 0)
 }
 
 func fill(b []byte, c byte) {

@@ -16,7 +16,7 @@ import (
 //	  uvarint  length of a section << 3 | bytes before its first value
 //	rest     of each section: the bytes before its first value, the lanes of each
 //	         value that are not coded, the bytes after its last value
-//	blocks   of each 128 Ki values, the coded lanes, lowest first
+//	blocks   of each 256 Ki values, the coded lanes, lowest first
 //
 // A section is a run or a part of one: values need not begin where a run begins.
 type section struct {
@@ -30,16 +30,9 @@ func (s section) values(stride int) (n, tail int) {
 	return n, s.length - s.skip - n*stride
 }
 
-// blockValues is the number of values in a block, of which each coded lane is one Huffman
-// block with a table of its own. It is Zstandard's largest.
-const blockValues = 128 << 10
-
-// How a lane of a block is stored: one byte, and then
-const (
-	blockRaw      = 0 // its bytes
-	blockConstant = 1 // one byte
-	blockHuffman  = 2 // 3 bytes size, little-endian; Huffman table, four streams
-)
+// blockValues is the number of values in a block, of which each coded lane has
+// codes of its own.
+const blockValues = 256 << 10
 
 type planesEncoder struct {
 	stride   int
@@ -124,6 +117,12 @@ func kept(stride int, mask uint8) int { return stride - bits.OnesCount8(mask) }
 
 // append appends the stored form of the runs for which p was prepared.
 func (p *planesEncoder) append(out []byte, runs [][]byte) []byte {
+	// Nothing may move what the rest is written to while blocks are appended.
+	room := 2 + (1+len(p.sections))*binary.MaxVarintLen64
+	for _, s := range p.sections {
+		room += s.length + s.length/blockValues + 8
+	}
+	out = grow(out, room)[:len(out)]
 	out = append(out, byte(p.stride), p.mask)
 	out = binary.AppendUvarint(out, uint64(len(p.sections)))
 	for _, s := range p.sections {
@@ -223,7 +222,6 @@ func decodePlanes(stored, plain []byte) error {
 
 var (
 	errHeader = errors.New("its header is damaged")
-	errBlock  = errors.New("a block of it is damaged")
 	errShort  = errors.New("it ends too early")
 	errLong   = errors.New("it has bytes after its end")
 )

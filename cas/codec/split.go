@@ -1,7 +1,5 @@
 package codec
 
-import "encoding/binary"
-
 // split takes the coded lanes of the values in src to planes, from value at on,
 // and the others to rest.
 func split(stride int, mask uint8, src, rest []byte, planes *planeBuffers, at int) {
@@ -66,8 +64,7 @@ const (
 	high3 = low3 << 24
 )
 
-func splitQuads(src, rest, top []byte) {
-	le := binary.LittleEndian
+func splitQuadsGeneric(src, rest, top []byte) {
 	i := 0
 	for ; i+11 <= len(top); i += 8 {
 		s := src[4*i : 4*i+32 : 4*i+32]
@@ -87,8 +84,7 @@ func splitQuads(src, rest, top []byte) {
 	}
 }
 
-func joinQuads(dst, rest, top []byte) {
-	le := binary.LittleEndian
+func joinQuadsGeneric(dst, rest, top []byte) {
 	i := 0
 	for ; i+11 <= len(top); i += 8 {
 		s := dst[4*i : 4*i+32 : 4*i+32]
@@ -119,8 +115,7 @@ func spread(v uint64) uint64 {
 	return (v | v<<8) & 0x00ff00ff00ff00ff
 }
 
-func splitPairs(src, rest, top []byte) {
-	le := binary.LittleEndian
+func splitPairsGeneric(src, rest, top []byte) {
 	i := 0
 	for ; i+8 <= len(top); i += 8 {
 		s := src[2*i : 2*i+16 : 2*i+16]
@@ -133,8 +128,7 @@ func splitPairs(src, rest, top []byte) {
 	}
 }
 
-func joinPairs(dst, rest, top []byte) {
-	le := binary.LittleEndian
+func joinPairsGeneric(dst, rest, top []byte) {
 	i := 0
 	for ; i+8 <= len(top); i += 8 {
 		s := dst[2*i : 2*i+16 : 2*i+16]
