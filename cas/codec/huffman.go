@@ -88,13 +88,12 @@ func (h *huffmanEncoder) append(out, plane []byte) []byte {
 		dst[i] = out[at:]
 		src[i], plane = plane[:min(quarter, len(plane))], plane[min(quarter, len(plane)):]
 	}
-	if usePairs {
-		h.write2(dst[0], src[0], dst[1], src[1])
-		h.write2(dst[2], src[2], dst[3], src[3])
-		return out
-	}
 	for i := range 4 {
-		h.write(dst[i], src[i])
+		if usePairs {
+			h.writePairs(dst[i], src[i])
+		} else {
+			h.write(dst[i], src[i])
+		}
 	}
 	return out
 }
@@ -175,32 +174,22 @@ func (h *huffmanEncoder) fillPairs() {
 // overwritten; margin symbols, of a bit or more, keep that off the next stream.
 const margin = 64
 
-// write2 writes two streams side by side.
-func (h *huffmanEncoder) write2(dst0, src0, dst1, src1 []byte) {
-	var acc0, n0, acc1, n1 uint64
-	p0, p1, i := 0, 0, 0
+// writePairs writes a stream. It keeps few variables, which all stay in registers.
+func (h *huffmanEncoder) writePairs(dst, src []byte) {
+	var acc, n uint64
 	pairs := h.pairs
-	for end := min(len(src0), len(src1)) - margin; i < end; i += 4 {
-		x0, x1 := le.Uint32(src0[i:]), le.Uint32(src1[i:])
-		a0, b0 := pairs[uint16(x0)], pairs[x0>>16]
-		a1, b1 := pairs[uint16(x1)], pairs[x1>>16]
-
-		acc0 |= (a0.bits() | b0.bits()<<(a0.length()&63)) << (n0 & 63)
-		n0 += a0.length() + b0.length()
-		le.PutUint64(dst0[p0:], acc0)
-		p0 += int(n0 >> 3)
-		acc0 >>= n0 & 56
-		n0 &= 7
-
-		acc1 |= (a1.bits() | b1.bits()<<(a1.length()&63)) << (n1 & 63)
-		n1 += a1.length() + b1.length()
-		le.PutUint64(dst1[p1:], acc1)
-		p1 += int(n1 >> 3)
-		acc1 >>= n1 & 56
-		n1 &= 7
+	for len(src) >= margin && len(dst) >= 8 {
+		x := le.Uint32(src)
+		a, b := pairs[uint16(x)], pairs[x>>16]
+		acc |= (a.bits() | b.bits()<<(a.length()&63)) << (n & 63)
+		n += a.length() + b.length()
+		le.PutUint64(dst, acc)
+		acc >>= n & 56
+		dst = dst[n>>3:]
+		n &= 7
+		src = src[4:]
 	}
-	h.finish(dst0[p0:], src0[i:], acc0, n0)
-	h.finish(dst1[p1:], src1[i:], acc1, n1)
+	h.finish(dst, src, acc, n)
 }
 
 // write writes a stream whose bytes are too many for a table of pairs.
@@ -464,15 +453,14 @@ func (h *huffmanDecoder) readStreams(b, plane []byte) (rest []byte, err error) {
 	}
 	assign(&h.lengths, &h.codes)
 	h.fillSingle()
-	if quarter > tableSize {
+	var at [4]int
+	var bit [4]uint64
+	if quarter > tableSize { // else the table costs more than it saves
 		h.fillTable()
-		if h.decode2(dst[0], src[0], dst[1], src[1]) && h.decode2(dst[2], src[2], dst[3], src[3]) {
-			return b, nil
-		}
-		return nil, errBlock
+		at, bit = h.decode4(&dst, &src)
 	}
 	for i := range 4 {
-		if !h.finish(dst[i], src[i], 0) {
+		if !h.finish(dst[i][at[i]:], src[i], bit[i]) {
 			return nil, errBlock
 		}
 	}
@@ -512,33 +500,53 @@ func (h *huffmanDecoder) fillTable() {
 // there are 57 bits in them from any bit of the first byte on.
 const perLoad = 5
 
-// decode2 decodes two streams side by side.
-func (h *huffmanDecoder) decode2(dst0, src0, dst1, src1 []byte) bool {
-	var bit0, bit1 uint64 // of a stream, from its beginning
-	o0, o1 := 0, 0
+// A window is what one load of a stream may be written to. It is larger than that
+// can be, so that no offset in a byte leaves it.
+const window4 = 256 + 8
+
+// decode4 decodes all but the ends of four streams side by side, and returns where it stopped.
+func (h *huffmanDecoder) decode4(dst, src *[4][]byte) (o [4]int, bit [4]uint64) {
 	const mask = tableSize - 1
 	table := &h.table
-	end0, end1 := len(dst0)-6*perLoad-8, len(dst1)-6*perLoad-8
-	last0, last1 := len(src0)-8, len(src1)-8
-	for o0 <= end0 && o1 <= end1 {
-		p0, p1 := int(bit0>>3), int(bit1>>3)
-		if p0 > last0 || p1 > last1 {
+	dst0, dst1, dst2, dst3 := dst[0], dst[1], dst[2], dst[3]
+	src0, src1, src2, src3 := src[0], src[1], src[2], src[3]
+	var o0, o1, o2, o3 int
+	var bit0, bit1, bit2, bit3 uint64
+	for o0+window4 <= len(dst0) && o1+window4 <= len(dst1) && o2+window4 <= len(dst2) && o3+window4 <= len(dst3) {
+		p0, p1, p2, p3 := int(bit0>>3), int(bit1>>3), int(bit2>>3), int(bit3>>3)
+		if p0+8 > len(src0) || p1+8 > len(src1) || p2+8 > len(src2) || p3+8 > len(src3) {
 			break
 		}
 		v0, v1 := le.Uint64(src0[p0:])>>(bit0&7), le.Uint64(src1[p1:])>>(bit1&7)
+		v2, v3 := le.Uint64(src2[p2:])>>(bit2&7), le.Uint64(src3[p3:])>>(bit3&7)
+		d0, d1 := (*[window4]byte)(dst0[o0:]), (*[window4]byte)(dst1[o1:])
+		d2, d3 := (*[window4]byte)(dst2[o2:]), (*[window4]byte)(dst3[o3:])
+		var n0, n1, n2, n3 uint64 // bytes, and bits << 8
 		for range perLoad {
-			e0, e1 := table[v0&mask], table[v1&mask]
-			le.PutUint64(dst0[o0:], uint64(e0))
-			le.PutUint64(dst1[o1:], uint64(e1))
-			o0 += e0.count()
-			o1 += e1.count()
-			v0 >>= e0.length() & 63
-			v1 >>= e1.length() & 63
-			bit0 += e0.length()
-			bit1 += e1.length()
+			e0, e1, e2, e3 := table[v0&mask], table[v1&mask], table[v2&mask], table[v3&mask]
+			le.PutUint64(d0[uint8(n0):][:8], uint64(e0))
+			le.PutUint64(d1[uint8(n1):][:8], uint64(e1))
+			le.PutUint64(d2[uint8(n2):][:8], uint64(e2))
+			le.PutUint64(d3[uint8(n3):][:8], uint64(e3))
+			n0 += uint64(e0 >> 48)
+			n1 += uint64(e1 >> 48)
+			n2 += uint64(e2 >> 48)
+			n3 += uint64(e3 >> 48)
+			v0 >>= e0 >> 56 & 63
+			v1 >>= e1 >> 56 & 63
+			v2 >>= e2 >> 56 & 63
+			v3 >>= e3 >> 56 & 63
 		}
+		o0 += int(uint8(n0))
+		o1 += int(uint8(n1))
+		o2 += int(uint8(n2))
+		o3 += int(uint8(n3))
+		bit0 += n0 >> 8
+		bit1 += n1 >> 8
+		bit2 += n2 >> 8
+		bit3 += n3 >> 8
 	}
-	return h.finish(dst0[o0:], src0, bit0) && h.finish(dst1[o1:], src1, bit1)
+	return [4]int{o0, o1, o2, o3}, [4]uint64{bit0, bit1, bit2, bit3}
 }
 
 // finish decodes a stream to its end, from a bit on, and reports whether that is where it has to be.
