@@ -1,187 +1,290 @@
 package workspace
 
 import (
-	"encoding/binary"
-	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"bytes"
+	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
 )
 
-// cacheHeader starts a stat cache. The cache is ours alone: a file with another
-// header, or one whose checksum is off, counts as empty.
-const cacheHeader = "kept stat cache 1\n"
-
-// stat is what tells a file apart from its former self without reading it.
-type stat struct {
-	size, mtime, ctime int64
-	inode              uint64
-	mode               fs.FileMode
-}
-
-type cached struct {
-	stat
-	digest cas.Digest
-}
-
-// statCache maps paths to the digests of the files that were there. The file is
-// read when a path is first asked for: most hooks never do.
+// statCache knows the digests of files by their stat data, folder by folder, and
+// what folders were as a whole. It is safe for concurrent use. The file on disk
+// is opened when something is first asked for: most hooks never do.
 type statCache struct {
 	file string
-	// entries is nil until the file was read.
-	entries map[string]cached
+
+	mu     sync.Mutex
+	loaded bool
+	disk   *cacheFile // nil: there is none
+	// dirs are the folders of which more is known than disk has.
+	dirs    map[string]*known
+	wholes  map[string]whole
+	notes   uint64 // counts calls of note
 	changed bool
+}
+
+// known is what is known of one folder.
+type known struct {
+	base      *block // as it was listed last; nil: never
+	baseIndex index
+	// noted are single files that were read or placed since, in the order of the
+	// calls. They come before those of base.
+	noted      block
+	notedIndex index
+	lastNote   uint64
+}
+
+// whole is what a folder was with all that is in it.
+type whole struct {
+	digest      cas.Digest
+	size, files int64
+	// print is of the blocks of all folders in it: a file that is recorded
+	// otherwise since makes it another.
+	print cas.Digest
 }
 
 func openCache(file string) *statCache { return &statCache{file: file} }
 
-// load reads the file, once.
+// load opens the file, once. The caller holds c.mu, here and below.
 func (c *statCache) load() {
-	if c.entries != nil {
+	if c.loaded {
 		return
 	}
-	c.entries = map[string]cached{}
-	data, err := os.ReadFile(c.file)
-	if err == nil && !c.decode(data) {
-		c.entries = map[string]cached{}
+	c.loaded = true
+	c.dirs, c.wholes = map[string]*known{}, map[string]whole{}
+	if disk, err := openCacheFile(c.file); err == nil {
+		c.disk, c.wholes = disk, disk.wholes
 	}
 }
 
-func (c *statCache) lookup(path string, s stat) (cas.Digest, bool) {
+// known returns what is known of a folder, to be changed.
+func (c *statCache) known(dir string) *known {
 	c.load()
-	e, ok := c.entries[path]
-	if !ok || e.stat != s {
-		return cas.Digest{}, false
+	k := c.dirs[dir]
+	if k == nil {
+		k = &known{base: c.disk.block(dir)}
+		c.dirs[dir] = k
 	}
-	return e.digest, true
+	return k
 }
 
-// record remembers digest for a file whose stat data was the same before and
-// after it was read at time now.
-func (c *statCache) record(path string, s stat, digest cas.Digest, now time.Time) {
-	c.load()
-	if racy(s, now) {
-		// A later write within the clock's grain would leave the stat data as
-		// it is, so the next look has to read the file again.
-		if _, ok := c.entries[path]; ok {
-			delete(c.entries, path)
-			c.changed = true
+// lookup returns the digest of the file at path if it is described by s.
+func (c *statCache) lookup(path string, s stat, now func() time.Time) (cas.Digest, bool) {
+	dir, name := split(path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known(dir).lookup([]byte(name), s, now)
+}
+
+func (k *known) lookup(name []byte, s stat, now func() time.Time) (cas.Digest, bool) {
+	if k.noted.len() > 0 {
+		if i := k.notedIndex.find(&k.noted, name); i >= 0 && k.noted.stat(i) == s && !racy(s, now()) {
+			return k.noted.digest(i), true
 		}
-		return
 	}
-	if e, ok := c.entries[path]; ok && e.stat == s && e.digest == digest {
-		return
+	if k.base != nil {
+		if i := k.baseIndex.find(k.base, name); i >= 0 && k.base.stat(i) == s {
+			return k.base.digest(i), true
+		}
 	}
-	c.entries[path] = cached{stat: s, digest: digest}
+	return cas.Digest{}, false
+}
+
+// note remembers the digest of a file that s describes. It is trusted, and
+// written down, as soon as the clock has moved on from the times in s.
+func (c *statCache) note(path string, s stat, d cas.Digest) {
+	dir, name := split(path)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.known(dir)
+	c.notes++
+	k.lastNote = c.notes
+	if i := k.notedIndex.find(&k.noted, []byte(name)); i >= 0 {
+		k.noted.set(i, s, d)
+	} else {
+		k.noted.add([]byte(name), s, d)
+	}
 	c.changed = true
 }
 
-// racy reports whether a file was changed so shortly before now that a second
-// change could carry the same time. File systems that keep whole seconds show
-// it by their zeros; the others tick at least every 10 ms.
-func racy(s stat, now time.Time) bool {
-	grain := int64(20 * time.Millisecond)
-	if s.mtime%int64(time.Second) == 0 {
-		grain = int64(2 * time.Second)
-	}
-	return max(s.mtime, s.ctime)+grain > now.UnixNano()
+// mark returns the number of the last note.
+func (c *statCache) mark() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.load()
+	return c.notes
 }
 
-func (c *statCache) save() error {
-	if !c.changed {
-		return nil
+// folder returns the block of a folder, nil if there is none, and what was noted
+// since, nil if nothing was. The disk is read without the lock: a walk asks for
+// many folders at once.
+func (c *statCache) folder(dir string) (base, noted *block) {
+	c.mu.Lock()
+	c.load()
+	disk, k := c.disk, c.dirs[dir]
+	if k == nil {
+		c.mu.Unlock()
+		return disk.block(dir), nil
 	}
-	dir := filepath.Dir(c.file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
+	defer c.mu.Unlock()
+	if k.noted.len() > 0 {
+		noted = k.noted.clone()
 	}
-	tmp, err := os.CreateTemp(dir, ".index-*")
-	if err != nil {
-		return err
+	return k.base, noted
+}
+
+// whole returns what the folder at path was when its blocks had that print.
+func (c *statCache) whole(path string, print cas.Digest) (whole, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.load()
+	w, ok := c.wholes[path]
+	return w, ok && w.print == print
+}
+
+// update is what a walk of a folder has found.
+type update struct {
+	root string
+	// at says what was noted when the walk began.
+	at uint64
+	// blocks are of all folders in root and of itself.
+	blocks map[string]*block
+	// whole is nil if not every file can be trusted to be recorded.
+	whole *whole
+}
+
+// take remembers u.
+func (c *statCache) take(u *update) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.load()
+	for dir, b := range u.blocks {
+		k := c.dirs[dir]
+		if k == nil && c.disk.has(dir, b) {
+			continue
+		}
+		if k == nil {
+			k = &known{}
+			c.dirs[dir] = k
+		}
+		if k.base != b {
+			k.base, k.baseIndex = b, index{}
+			c.changed = true
+		}
+		if k.lastNote <= u.at {
+			k.noted, k.notedIndex = block{}, index{}
+		}
 	}
-	_, err = tmp.Write(c.encode())
-	err = errors.Join(err, tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), c.file)
+	c.dropOthers(u)
+	delete(c.wholes, u.root)
+	if u.whole != nil {
+		c.wholes[u.root] = *u.whole
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
+	c.changed = true
+}
+
+// dropOthers forgets the folders in u.root that are not there any more.
+func (c *statCache) dropOthers(u *update) {
+	drop := func(dir string) {
+		if u.blocks[dir] == nil {
+			c.dirs[dir] = &known{}
+			delete(c.wholes, dir)
+		}
 	}
-	c.changed = false
+	for dir, k := range c.dirs {
+		if within(dir, u.root) && k.lastNote <= u.at {
+			drop(dir)
+		}
+	}
+	for i := c.disk.search(below(u.root)); i < c.disk.len() && within(string(c.disk.path(i)), u.root); i++ {
+		if dir := string(c.disk.path(i)); c.dirs[dir] == nil {
+			drop(dir)
+		}
+	}
+}
+
+// below returns what all paths in a folder begin with.
+func below(folder string) string {
+	if folder == "" {
+		return ""
+	}
+	return folder + "/"
+}
+
+func within(path, folder string) bool {
+	return path != folder && strings.HasPrefix(path, below(folder))
+}
+
+// forget drops everything.
+func (c *statCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.disk.close()
+	c.disk, c.loaded, c.changed = nil, true, true
+	c.dirs, c.wholes = map[string]*known{}, map[string]whole{}
+}
+
+// save writes the file if something was learned, and lets go of what is in memory.
+func (c *statCache) save(now time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.changed {
+		if err := writeCacheFile(c.file, c.disk, c.merged(now), c.wholes); err != nil {
+			return err
+		}
+	}
+	c.disk.close()
+	c.disk, c.loaded, c.changed = nil, false, false
+	c.dirs, c.wholes = nil, nil
 	return nil
 }
 
-func (c *statCache) encode() []byte {
-	b := []byte(cacheHeader)
-	for path, e := range c.entries {
-		b = binary.AppendUvarint(b, uint64(len(path)))
-		b = append(b, path...)
-		b = binary.AppendVarint(b, e.size)
-		b = binary.AppendVarint(b, e.mtime)
-		b = binary.AppendVarint(b, e.ctime)
-		b = binary.AppendUvarint(b, e.inode)
-		b = binary.AppendUvarint(b, uint64(e.mode))
-		b = append(b, e.digest[:]...)
+// merged returns the blocks of the folders of which more is known than disk has,
+// sorted by path; nil for a folder that is gone.
+func (c *statCache) merged(now time.Time) []dirBlock {
+	all := make([]dirBlock, 0, len(c.dirs))
+	for dir, k := range c.dirs {
+		all = append(all, dirBlock{dir, k.merged(now)})
 	}
-	sum := cas.Sum(b)
-	return append(b, sum[:]...)
+	slices.SortFunc(all, func(a, b dirBlock) int { return strings.Compare(a.dir, b.dir) })
+	return all
 }
 
-func (c *statCache) decode(data []byte) bool {
-	body := len(data) - len(cas.Digest{})
-	if body < len(cacheHeader) || string(data[:len(cacheHeader)]) != cacheHeader {
-		return false
+// merged returns base with what was noted since and can be trusted.
+func (k *known) merged(now time.Time) *block {
+	if k.noted.len() == 0 {
+		return k.base
 	}
-	if cas.Sum(data[:body]) != cas.Digest(data[body:]) {
-		return false
+	b := &block{}
+	if k.base != nil {
+		b = k.base.clone()
 	}
-	r := reader{b: data[len(cacheHeader):body]}
-	for len(r.b) > 0 && !r.bad {
-		path := string(r.take(r.uvarint()))
-		e := cached{stat: stat{size: r.varint(), mtime: r.varint(), ctime: r.varint()}}
-		e.inode = r.uvarint()
-		e.mode = fs.FileMode(r.uvarint())
-		copy(e.digest[:], r.take(uint64(len(e.digest))))
-		c.entries[path] = e
+	for i := range k.noted.len() {
+		s := k.noted.stat(i)
+		if racy(s, now) {
+			continue
+		}
+		name := k.noted.name(i)
+		at := -1
+		if k.base != nil {
+			at = k.baseIndex.find(k.base, name)
+		}
+		if at >= 0 {
+			b.set(at, s, k.noted.digest(i))
+		} else {
+			b.add(bytes.Clone(name), s, k.noted.digest(i))
+		}
 	}
-	return !r.bad
+	return b
 }
 
-// reader takes fields off the front of b; a short b makes it bad.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	r.skip(n)
-	return v
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.b)
-	r.skip(n)
-	return v
-}
-
-func (r *reader) skip(n int) {
-	if n <= 0 {
-		r.bad, r.b = true, nil
-		return
+// split returns the folder of path, "" for the root, and the last component.
+func split(path string) (dir, name string) {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i+1:]
 	}
-	r.b = r.b[n:]
-}
-
-func (r *reader) take(n uint64) []byte {
-	if n > uint64(len(r.b)) {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	p := r.b[:n]
-	r.b = r.b[n:]
-	return p
+	return "", path
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,9 +41,10 @@ type Progress interface {
 	Add(n int64)
 }
 
-// Workspace is the files of one working tree. It is not safe for concurrent
-// use, nor for use by two processes: the caller holds the worktree's lock when
-// it matters that the stat cache is written.
+// Workspace is the files of one working tree. It is safe for concurrent use, but
+// for Close and Forget, which nothing else may run beside. Several processes may
+// have the same stat cache: what one of them learned may be lost, which costs time
+// and nothing else.
 type Workspace struct {
 	root     string
 	cache    *statCache
@@ -61,7 +63,7 @@ func (w *Workspace) Root() string { return w.root }
 
 // Close writes the stat cache when something was learned. A cache that can't be
 // written costs time later, nothing else, so callers may ignore the error.
-func (w *Workspace) Close() error { return w.cache.save() }
+func (w *Workspace) Close() error { return w.cache.save(w.now()) }
 
 // Abs returns the path of a file below the root for the operating system.
 func (w *Workspace) Abs(path string) string {
@@ -76,14 +78,28 @@ type Object struct {
 	Size       int64
 	Folder     bool
 	Executable bool
-	tree       cas.Tree
+	files      int64
+	// tree makes the tree, once: most callers want no more than the digest.
+	tree func() cas.Tree
 }
 
-// Tree lists a folder's entries; nil for a file.
-func (o *Object) Tree() cas.Tree { return o.tree }
+func folderObject(root *folder, w whole) *Object {
+	return &Object{
+		Digest: w.digest, Size: w.size, Folder: true,
+		files: w.files, tree: sync.OnceValue(func() cas.Tree { return root.tree(w.files) }),
+	}
+}
+
+// Tree lists a folder's entries; nil for a file. The caller must not change it.
+func (o *Object) Tree() cas.Tree {
+	if o.tree == nil {
+		return nil
+	}
+	return o.tree()
+}
 
 // Files returns the number of entries of a folder, and 0 for a file.
-func (o *Object) Files() int64 { return int64(len(o.tree)) }
+func (o *Object) Files() int64 { return o.files }
 
 // Exists reports whether there is something at path, a dangling link included.
 func (w *Workspace) Exists(path string) bool {
@@ -91,9 +107,10 @@ func (w *Workspace) Exists(path string) bool {
 	return err == nil
 }
 
-// Note remembers the digest of a file that was just placed at path.
+// Note remembers the digest of a file that was just placed at path. It is trusted
+// as soon as the clock has moved on: a change in the same tick would not show.
 func (w *Workspace) Note(path string, info fs.FileInfo, digest cas.Digest) {
-	w.cache.record(path, statOf(info), digest, w.now())
+	w.cache.note(path, statOf(info), digest)
 }
 
 // CheckParents returns a *LinkError when a folder on the way to path is a symbolic
@@ -118,10 +135,7 @@ func (w *Workspace) CheckParents(path string) error {
 }
 
 // Forget drops all that the stat cache knows, so that every file is read anew.
-func (w *Workspace) Forget() {
-	w.cache.entries = map[string]cached{}
-	w.cache.changed = true
-}
+func (w *Workspace) Forget() { w.cache.forget() }
 
 // Known returns the digest of the file at path if its stat data is as it was
 // when it was hashed last.
@@ -130,5 +144,5 @@ func (w *Workspace) Known(path string) (cas.Digest, bool) {
 	if err != nil || !info.Mode().IsRegular() {
 		return cas.Digest{}, false
 	}
-	return w.cache.lookup(path, statOf(info))
+	return w.cache.lookup(path, statOf(info), w.now)
 }
