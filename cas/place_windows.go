@@ -12,12 +12,12 @@ import (
 // by what the target is from where the link is made.
 const linksBeside = true
 
-func renameInto(temp string, dir *os.Root, name string) error {
-	return os.Rename(temp, filepath.Join(dir.Name(), name))
+func renameInto(from *folder, temp string, to *folder, name string) error {
+	return os.Rename(filepath.Join(from.Name(), temp), filepath.Join(to.Name(), name))
 }
 
 // rmdirAt removes an empty folder.
-func rmdirAt(dir *os.Root, name string) error {
+func rmdirAt(dir *folder, name string) error {
 	info, err := dir.Lstat(name)
 	if err != nil {
 		return err
