@@ -63,6 +63,10 @@ func (r *Repo) command() command {
 		// work in a repository that belongs to another user.
 		c.options = []string{"--git-dir=" + r.GitDir, "--work-tree=" + r.Root}
 	}
+	if r.inside {
+		c.options = []string{"-c", "safe.bareRepository=all"} // What is asked about is the folder and nothing found above it.
+		c.env = wholeEnv
+	}
 	return c
 }
 

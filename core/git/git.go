@@ -123,6 +123,8 @@ type Repo struct {
 	// explicit says that the caller's environment chose this repository
 	// (GIT_DIR), so that Git must be told where it is as it could not find it.
 	explicit bool
+	// inside says that Root is the Git folder itself, see Whole.
+	inside bool
 }
 
 // Path returns the absolute path of a path relative to Root.

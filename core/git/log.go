@@ -155,6 +155,10 @@ func (r *Repo) boundary() (map[string]bool, error) {
 // readLog reads what git log prints for logArgs.
 func readLog(r io.Reader) ([]Commit, error) {
 	p := &logParser{in: bufio.NewReaderSize(r, 64<<10)}
+	return p.all()
+}
+
+func (p *logParser) all() ([]Commit, error) {
 	for {
 		c, err := p.commit()
 		if errors.Is(err, io.EOF) {
@@ -170,6 +174,8 @@ func readLog(r io.Reader) ([]Commit, error) {
 type logParser struct {
 	in      *bufio.Reader
 	commits []Commit
+	// changed, if set, is called for each path of a commit, which is in Old and New then.
+	changed func(c *Commit, path string)
 }
 
 // unknown is the blob of a commit without a line about the path: it has what its
@@ -208,8 +214,12 @@ func (p *logParser) commit() (Commit, error) {
 		if err = c.raw(strings.TrimPrefix(raw, "\n")); err != nil {
 			return Commit{}, err
 		}
-		if _, err = p.field(); err != nil {
-			return Commit{}, unexpected(err)
+		path, pathErr := p.field()
+		if pathErr != nil {
+			return Commit{}, unexpected(pathErr)
+		}
+		if p.changed != nil {
+			p.changed(&c, path)
 		}
 		raw, err = p.field()
 	}

@@ -340,18 +340,23 @@ func (b *batch) whyMissing(id, name string) (reason, err error) {
 	}
 }
 
-// treeHas reports whether a raw tree object has an entry called name. An entry
-// is "<mode> <name>", a NUL and the raw object name.
+// treeHas reports whether a raw tree object has an entry called name.
 func treeHas(tree []byte, idSize int, name string) bool {
+	has := false
+	eachEntry(tree, idSize, func(_, entry string, _ []byte) { has = has || entry == name })
+	return has
+}
+
+// eachEntry calls do for the entries of a raw tree object: each is
+// "<mode> <name>", a NUL and the raw object name.
+func eachEntry(tree []byte, idSize int, do func(mode, name string, id []byte)) {
 	for len(tree) > 0 {
 		header, rest, ok := bytes.Cut(tree, []byte{0})
 		if !ok || len(rest) < idSize {
-			return false
+			return
 		}
-		if _, entry, _ := bytes.Cut(header, []byte(" ")); string(entry) == name {
-			return true
-		}
+		mode, name, _ := bytes.Cut(header, []byte(" "))
+		do(string(mode), string(name), rest[:idSize])
 		tree = rest[idSize:]
 	}
-	return false
 }
