@@ -28,7 +28,7 @@ func inNamespace(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=0")
 	cmd.Env = append(os.Environ(), "KEPT_TEST_NAMESPACE=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
@@ -112,6 +112,12 @@ func (k *killRepo) change(kind string) []string {
 	case "add":
 		k.newData()
 		return []string{"add", "data/extra.bin", "data/set"}
+	case "gc --grace 0":
+		// Half of what was kept last stays, so that it has to be copied out of its pack.
+		k.newData()
+		k.run("kept", "add", "data/extra.bin", "data/set")
+		k.write("data/extra.bin", "other")
+		k.run("kept", "add", "data/extra.bin", "data/set")
 	case "restore":
 		for _, name := range []string{"models", "data/extra.bin", "data/set"} {
 			if err := os.RemoveAll(filepath.Join(k.dir, name)); err != nil {
@@ -119,17 +125,33 @@ func (k *killRepo) change(kind string) []string {
 			}
 		}
 	}
-	return []string{kind}
+	return strings.Fields(kind)
+}
+
+// fullSizes returns how much of the room that it needs a command gets, in parts of
+// a thousand: from nothing to more than enough.
+func fullSizes(t *testing.T) (parts []int64) {
+	n := envInt(t, "FAULTS_SIZES", 0)
+	if n == 0 {
+		return []int64{0, 10, 50, 100, 200, 350, 500, 650, 800, 900, 950, 990, 1000, 1100}
+	}
+	for i := range n {
+		parts = append(parts, int64(i)*1150/int64(n))
+	}
+	return parts
 }
 
 // TestDiskFull takes the room away that a command needs, in steps, and holds it
 // to saying so, to losing nothing, and to working once there is room.
+//
+//	FAULTS_SIZES=500 go test ./cmd/kept -run TestDiskFull -v -timeout 0
 func TestDiskFull(t *testing.T) {
 	if !inNamespace(t) {
 		return
 	}
 	for _, c := range []struct{ kind, where string }{
 		{"run", ".git/kept"}, {"add", ".git/kept"}, {"restore", ".git/kept"},
+		{"gc --grace 0", ".git/kept"},
 		{"run", "."}, {"add", "."}, {"restore", "."},
 	} {
 		t.Run(c.kind+" with little room in "+c.where, func(t *testing.T) { diskFull(t, c.where, c.kind) })
@@ -150,13 +172,13 @@ func diskFull(t *testing.T, where, kind string) {
 	}
 	// What replaces something else needs little more for good, but for a while.
 	need := max(d.used()-used, 64<<10)
-	failed := 0
-	for _, percent := range []int64{0, 1, 5, 10, 20, 35, 50, 65, 80, 90, 95, 99, 100, 110} {
-		k.what = fmt.Sprintf("%s with %d %% of the room in %s", kind, percent, where)
-		k.rng = rand.New(rand.NewPCG(7, uint64(percent)))
+	failed, sizes := 0, fullSizes(t)
+	for _, part := range sizes {
+		k.what = fmt.Sprintf("%s with %d/1000 of the room in %s", kind, part, where)
+		k.rng = rand.New(rand.NewPCG(7, uint64(part)))
 		args := k.change(kind)
 		before := k.snapshot()
-		d.resize(d.used() + need*percent/100)
+		d.resize(d.used() + need*part/1000)
 		out, err := k.try("kept", args...)
 		after := k.snapshot()
 		k.checkStored(before["kept.lock"])
@@ -174,14 +196,22 @@ func diskFull(t *testing.T, where, kind string) {
 			k.fail("with room again: %v\n%s", err, out)
 		}
 		k.checkBetween(kind, before, after, k.snapshot())
-		if out, err := k.try("kept", "verify"); err != nil {
-			k.fail("verify: %v\n%s", err, out)
+		for _, judge := range [][]string{{"verify"}, {"fsck"}} {
+			if out, err := k.try("kept", judge...); err != nil {
+				k.fail("%v: %v\n%s", judge, err, out)
+			}
+		}
+		if t.Failed() {
+			t.FailNow()
+		}
+		if len(sizes) > 20 && d.used() > roomy/2 { // the past of a long test
+			k.run("kept", "gc", "--grace", "0")
 		}
 	}
-	if failed == 0 || failed == 14 {
-		t.Errorf("%s failed %d of 14 times for want of room", kind, failed)
+	if failed == 0 || failed == len(sizes) {
+		t.Errorf("%s failed %d of %d times for want of room", kind, failed, len(sizes))
 	}
-	t.Logf("%s in %s: %d of 14 steps had too little room (it needs %d bytes)", kind, where, failed, need)
+	t.Logf("%s in %s: %d of %d sizes had too little room (it needs %d bytes)", kind, where, failed, len(sizes), need)
 }
 
 // checkSaysFull wants to read that the disk is full and where to look; a command

@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,48 +18,53 @@ import (
 	"testing"
 	"time"
 
-	"github.com/zeebo/blake3"
 	"golang.org/x/sys/unix"
 
 	"github.com/kept-dev/kept/cas"
-	"github.com/kept-dev/kept/lockfile"
 )
 
-// TestKills kills run, add and restore at random instants and looks at what is
+// TestKills kills the commands that write at random instants and looks at what is
 // left, as promise 4 has it: whole files only, a lock that is the old one or the
-// new one and names nothing that is not stored, and a next command that works.
+// new one and names nothing that is not stored, a store without damage, and a next
+// command that works.
 //
-//	KEPT_KILLS=1000 go test ./cmd/kept -run TestKills -timeout 60m
+//	FAULTS_KILLS=10000 go test ./cmd/kept -run TestKills$ -timeout 0
 //
 // A seed fixes the rounds and, within a machine's jitter, the instants:
-// KEPT_SEED repeats what a failure printed.
+// FAULTS_SEED repeats what a failure printed.
 func TestKills(t *testing.T) {
-	rounds := envInt(t, "KEPT_KILLS", 40)
-	seed := envInt(t, "KEPT_SEED", int(time.Now().UnixNano()%1_000_000))
+	rounds := envInt(t, "FAULTS_KILLS", 60)
+	seed := envInt(t, "FAULTS_SEED", int(time.Now().UnixNano()%1_000_000))
 	// What a killed kept leaves behind becomes a child of this process, to wait for.
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Skip("no subreaper: ", err)
 	}
 	k := newKillRepo(t)
-	counts := map[string]int{}
+	counts, landed := map[string]int{}, 0
 	for i := range rounds {
 		k.rng = rand.New(rand.NewPCG(uint64(seed), uint64(i)))
-		kind := []string{"run", "add", "restore"}[i%3]
-		k.what = fmt.Sprintf("KEPT_SEED=%d, round %d, %s", seed, i, kind)
+		kind := killKinds[i%len(killKinds)]
+		k.what = fmt.Sprintf("FAULTS_SEED=%d, round %d, %s", seed, i, kind)
 		if k.round(kind) {
 			counts[kind]++
+			landed++
+		}
+		if i%1000 == 999 {
+			fmt.Fprintf(os.Stderr, "%d kills, %d while the command ran: %v; FAULTS_SEED=%d\n", i+1, landed, counts, seed)
 		}
 		if t.Failed() {
 			t.Fatalf("stopped after %s", k.what)
 		}
 	}
-	landed := counts["run"] + counts["add"] + counts["restore"]
-	t.Logf("%d kills, %d while the command ran: %v; recovered %d times from a new lock, %d from the old; KEPT_SEED=%d",
+	t.Logf("%d kills, %d while the command ran: %v; recovered %d times from a new lock, %d from the old; FAULTS_SEED=%d",
 		rounds, landed, counts, k.sawNew, k.sawOld, seed)
 	if rounds >= 30 && landed*10 < rounds*6 {
 		t.Errorf("only %d of %d kills came while the command ran", landed, rounds)
 	}
 }
+
+// killKinds are the commands that are killed, most often those that do most.
+var killKinds = []string{"run", "add", "restore", "gc --grace 0", "run", "add", "gc", "gc --grace 0", "fsck --full"}
 
 func envInt(t *testing.T, name string, otherwise int) int {
 	text := os.Getenv(name)
@@ -82,8 +86,10 @@ type killRepo struct {
 	version int
 	// took is how long each command takes when nobody kills it.
 	took map[string]time.Duration
-	// past are states of the working tree that a lock describes.
-	past []files
+	// past are states of the working tree that a lock describes, the oldest first.
+	// Each lock is on a branch of its own, so that no collection takes its objects.
+	past           []files
+	oldest, newest int
 	// last is the state before the round.
 	last           files
 	sawOld, sawNew int
@@ -133,8 +139,25 @@ mv metrics.part metrics.json
 	s.run("git", "add", ".")
 	s.run("git", "commit", "-q", "-m", "start", "--no-verify")
 	k.last = k.snapshot()
-	k.past = append(k.past, k.last)
+	k.remember(k.last)
 	return k
+}
+
+// remember adds to the past and lets the oldest go.
+func (k *killRepo) remember(state files) {
+	k.past = append(k.past, state)
+	at := *k.sandbox
+	at.env = append(slices.Clip(at.env), "GIT_INDEX_FILE="+filepath.Join(k.dir, ".git/past-index"))
+	at.run("git", "read-tree", "--empty")
+	at.run("git", "add", "-f", "kept.lock")
+	commit := at.run("git", "commit-tree", "-m", "past", strings.TrimSpace(at.run("git", "write-tree")))
+	k.run("git", "branch", fmt.Sprint("past/", k.newest), strings.TrimSpace(commit))
+	k.newest++
+	if len(k.past) > 12 {
+		k.past = slices.Delete(k.past, 0, 1)
+		k.run("git", "branch", "-q", "-D", fmt.Sprint("past/", k.oldest))
+		k.oldest++
+	}
 }
 
 // newParams makes the stage stale.
@@ -167,7 +190,7 @@ func (k *killRepo) random(n int) string {
 // what is left and that the same command then does its work. It reports whether
 // the kill came while the command ran.
 func (k *killRepo) round(kind string) bool {
-	args, target := []string{kind}, files(nil)
+	args, target := strings.Fields(kind), files(nil)
 	switch kind {
 	case "run":
 		k.newParams()
@@ -185,10 +208,13 @@ func (k *killRepo) round(kind string) bool {
 	after := k.snapshot()
 	k.checkStored(after["kept.lock"])
 	k.checkClean()
+	if !changesTree(kind) {
+		k.checkSame(before, after)
+	}
 	if out, err := k.try("kept", "status"); err != nil {
 		k.fail("status: %v\n%s", err, out)
 	}
-	if kind != "add" && k.rng.IntN(2) == 0 {
+	if (kind == "run" || kind == "restore") && k.rng.IntN(2) == 0 {
 		k.checkBack(after)
 	}
 	if kind == "run" && k.rng.IntN(2) == 0 {
@@ -201,8 +227,8 @@ func (k *killRepo) round(kind string) bool {
 	if out, err := k.try("kept", args...); err != nil {
 		k.fail("%s again: %v\n%s", kind, err, out)
 	}
-	if !landed || k.took[kind] == 0 {
-		k.took[kind] = time.Since(start)
+	if !landed || k.took[strings.Join(args, " ")] == 0 {
+		k.took[strings.Join(args, " ")] = time.Since(start)
 	}
 	done := k.snapshot()
 	k.checkBetween(kind, before, after, done)
@@ -210,13 +236,24 @@ func (k *killRepo) round(kind string) bool {
 		k.fail("verify: %v\n%s", err, out)
 	}
 	k.last = done
-	if target != nil {
+	switch {
+	case target != nil:
 		k.checkSame(target, done)
-	} else if k.past = append(k.past, done); len(k.past) > 12 {
-		k.past = slices.Delete(k.past, 0, 1)
+	case changesTree(kind):
+		k.remember(done)
+	default:
+		for _, past := range k.past {
+			k.checkStored(past["kept.lock"])
+		}
+		if out, err := k.try("kept", "fsck", "--full"); err != nil {
+			k.fail("fsck: %v\n%s", err, out)
+		}
 	}
 	return landed
 }
+
+// changesTree reports whether a command of the kind may change the working tree.
+func changesTree(kind string) bool { return kind == "run" || kind == "add" || kind == "restore" }
 
 // checkBack goes back to the lock from before, as a checkout would, and makes
 // sure that the hook brings its artifacts back.
@@ -241,16 +278,19 @@ func (k *killRepo) kill(args []string) bool {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	// What outlives kept holds its output open; that is nothing to wait for.
 	cmd.WaitDelay = time.Millisecond
-	most := k.took[args[0]]
+	most := k.took[strings.Join(args, " ")]
 	if most == 0 {
-		most = 200 * time.Millisecond
+		most = max(k.took[args[0]], 50*time.Millisecond)
 	}
 	if err := cmd.Start(); err != nil {
 		k.t.Fatal(err)
 	}
 	delay := k.rng.Int64N(int64(most))
-	if k.rng.IntN(3) == 0 { // Most is written near the end.
+	switch k.rng.IntN(4) { // Most is written near the end.
+	case 0:
 		delay = int64(most)/2 + delay/2
+	case 1:
+		delay = int64(most)*4/5 + delay/4
 	}
 	time.Sleep(time.Duration(delay))
 	all := k.rng.IntN(2) == 0
@@ -365,62 +405,15 @@ func (k *killRepo) checkSame(want, got files) {
 	}
 }
 
-// checkStored reads everything that a lock names out of the store, with nothing
-// of kept's store.
+// checkStored reads everything that a lock names out of the store, and hashes it.
 func (k *killRepo) checkStored(text string) {
-	lock, err := lockfile.Parse([]byte(text))
+	store, err := cas.OpenForeign(filepath.Join(k.dir, ".git/kept/store"))
+	if err == nil {
+		err = lockStored(store, text)
+	}
 	if err != nil {
 		k.fail("the lock: %v", err)
-		return
 	}
-	for _, a := range lock.Artifacts {
-		k.checkEntry(a.Hash.String(), a.Folder)
-	}
-	for _, stage := range lock.Stages {
-		for _, a := range stage.Artifacts {
-			k.checkEntry(a.Hash.String(), a.Folder)
-		}
-		for _, in := range stage.Inputs {
-			k.checkEntry(in.Hash.String(), in.Folder)
-		}
-		if !stage.Environment.Packages.IsZero() {
-			k.checkEntry(stage.Environment.Packages.String(), false)
-		}
-	}
-}
-
-func (k *killRepo) checkEntry(hash string, folder bool) {
-	data, err := k.object(hash)
-	if err != nil {
-		k.fail("the lock names %s: %v", hash, err)
-		return
-	}
-	if !folder {
-		return
-	}
-	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n")[1:] {
-		entry := strings.SplitN(line, " ", 4)
-		if _, err := k.object("blake3:" + entry[1]); err != nil {
-			k.fail("the folder %s names %s: %v", hash, line, err)
-		}
-	}
-}
-
-// object reads an object, and anew: not by what this process knows of the store.
-func (k *killRepo) object(hash string) ([]byte, error) {
-	d, err := cas.ParseDigest(hash)
-	if err != nil {
-		return nil, err
-	}
-	store, err := cas.OpenForeign(filepath.Join(k.dir, ".git/kept/store"))
-	if err != nil {
-		return nil, err
-	}
-	data, err := cas.ReadAll(context.Background(), store, d, 1<<30)
-	if err == nil && blake3.Sum256(data) != d {
-		return nil, errors.New("its bytes do not have this hash")
-	}
-	return data, err
 }
 
 // checkClean makes sure that nothing lies about where a user would see it.

@@ -17,10 +17,10 @@ import (
 // TestKillsResolve kills resolve and gate --accept at random instants: what they
 // edit is as before or whole, and the same command then does its work.
 //
-//	KEPT_KILLS=100 KEPT_SEED=1 go test ./cmd/kept -run TestKillsResolve
+//	FAULTS_KILLS=100 FAULTS_SEED=1 go test ./cmd/kept -run TestKillsResolve
 func TestKillsResolve(t *testing.T) {
-	rounds := envInt(t, "KEPT_KILLS", 9)
-	seed := envInt(t, "KEPT_SEED", int(time.Now().UnixNano()%1_000_000))
+	rounds := envInt(t, "FAULTS_KILLS", 9)
+	seed := envInt(t, "FAULTS_SEED", int(time.Now().UnixNano()%1_000_000))
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Skip("no subreaper: ", err)
 	}
@@ -31,7 +31,7 @@ func TestKillsResolve(t *testing.T) {
 	for i := range rounds {
 		k.rng = rand.New(rand.NewPCG(uint64(seed), uint64(i)))
 		args := [][]string{{"resolve", "--theirs"}, {"resolve", "--rerun"}, accept}[i%3]
-		k.what = fmt.Sprintf("KEPT_SEED=%d, round %d, %s %s", seed, i, args[0], args[1])
+		k.what = fmt.Sprintf("FAULTS_SEED=%d, round %d, %s %s", seed, i, args[0], args[1])
 		k.run("git", "reset", "-q", "--hard", "main")
 		edited := "kept.lock"
 		if args[0] == "gate" {
@@ -82,7 +82,7 @@ func TestKillsResolve(t *testing.T) {
 			t.Fatalf("stopped after %s", k.what)
 		}
 	}
-	t.Logf("%d kills, %d while the command ran; KEPT_SEED=%d", rounds, landed, seed)
+	t.Logf("%d kills, %d while the command ran; FAULTS_SEED=%d", rounds, landed, seed)
 }
 
 // newMergeKillRepo is a repository whose branches main and other are in conflict.
