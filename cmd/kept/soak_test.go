@@ -642,6 +642,42 @@ func lockStored(store cas.Store, text string) error {
 	return nil
 }
 
+// lockFiles returns the files of the artifacts of a lock, by path.
+func lockFiles(t *testing.T, store cas.Store, text string) map[string]cas.Digest {
+	t.Helper()
+	lock, err := lockfile.Parse([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := map[string]cas.Digest{}
+	note := func(a *lockfile.Artifact) {
+		if !a.Folder {
+			list[a.Path] = a.Hash
+			return
+		}
+		b, err := readObject(store, a.Hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, err := cas.ParseTree(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range tree {
+			list[a.Path+"/"+e.Path] = e.Digest
+		}
+	}
+	for _, a := range lock.Artifacts {
+		note(a)
+	}
+	for _, stage := range lock.Stages {
+		for _, a := range stage.Artifacts {
+			note(a)
+		}
+	}
+	return list
+}
+
 // readObject reads an object and trusts no store to have hashed it.
 func readObject(store cas.Store, d cas.Digest) ([]byte, error) {
 	r, err := store.Open(context.Background(), d)
