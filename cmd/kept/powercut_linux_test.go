@@ -211,7 +211,7 @@ func (k *killRepo) afterCut(d *blockDisk, kind string, locks []string) string {
 	if lock != locks[1] && lock != locks[2] {
 		k.fail("the lock is neither the last one nor the next:\n%s", lock)
 	}
-	store, err := cas.OpenLocal(filepath.Join(after.dir, ".git/kept/store"))
+	store, err := cas.OpenForeign(filepath.Join(after.dir, ".git/kept/store"))
 	if err != nil {
 		k.t.Fatal(err)
 	}

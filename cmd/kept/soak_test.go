@@ -161,7 +161,7 @@ func newSoak(t *testing.T, seed int) *soak {
 	s.share(a, b)
 	help := a.run("kept", "help")
 	s.hasGC = strings.Contains(help, "\n  gc ") && strings.Contains(help, "\n  fsck ")
-	if s.store, err = cas.OpenLocal(filepath.Join(a.dir, ".git/kept/store")); err != nil {
+	if s.store, err = cas.OpenForeign(filepath.Join(a.dir, ".git/kept/store")); err != nil {
 		t.Fatal(err)
 	}
 	for i, clone := range []*sandbox{a, a, a, b, b, b} {
