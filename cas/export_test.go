@@ -3,12 +3,16 @@ package cas
 import (
 	"context"
 
+	"github.com/kept-dev/kept/cas/disk"
 	"github.com/kept-dev/kept/cas/pack"
 )
 
 // Fault is asked before every operation that changes the disk. An error that
 // it returns is the operation's result; a write writes half of its bytes first.
 type Fault func(op string) error
+
+// OpenLocalOn is OpenLocal on another disk.
+func OpenLocalOn(fsys disk.FS, dir string) (*Local, error) { return openLocal(fsys, dir) }
 
 // Place returns where the bytes of d lie, of a content that was cut those of
 // its last chunk: the file, and the offset and size of its group.

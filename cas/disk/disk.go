@@ -101,6 +101,14 @@ func (osFS) Open(name string) (File, error) {
 	return osFile{f}, nil
 }
 
+// Named is OS as it is where there are no files without names, so that tests of
+// what is left behind run everywhere.
+var Named FS = namedFS{}
+
+type namedFS struct{ osFS }
+
+func (namedFS) Temp(dir string) (Temp, error) { return openNamedTemp(dir) }
+
 // Foreign is OS for reading what belongs to somebody else: a file that is a
 // link counts as missing, and no pipe is waited for.
 var Foreign FS = foreignFS{}

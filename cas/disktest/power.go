@@ -71,14 +71,16 @@ func (p *Power) keep(name string, synced bool) (*node, error) {
 	return n, errors.Join(os.MkdirAll(p.copies, 0o700), os.Link(name, n.copy))
 }
 
-// Pending returns the paths whose change no sync has made durable.
+// Pending returns the names that are there and that no sync has made durable.
 func (p *Power) Pending() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var names []string
 	for _, c := range p.pending {
-		for name := range c {
-			names = append(names, name)
+		for name, n := range c {
+			if n != nil && p.now(name) != nil {
+				names = append(names, name)
+			}
 		}
 	}
 	slices.Sort(names)
