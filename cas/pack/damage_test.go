@@ -263,6 +263,27 @@ func TestIndexIsCutWhileMapped(t *testing.T) {
 	}
 }
 
+// An index that cannot be read now may be a good one: it stays.
+func TestUnreadableIndexStays(t *testing.T) {
+	for _, op := range []string{"open", "map"} {
+		s, name := indexed(t, 9, 4)
+		f := s.fsys.(*faultyFS)
+		f.fails = func(o, path string) bool { return o == op && path == s.indexPath(name) }
+		wantAll(t, s, 0, 36)
+		if n := s.view.Load().tables(); n != 9 {
+			t.Errorf("%s fails: %d tables are used, want all 9", op, n)
+		}
+		f.fails = nil
+		if _, err := s.Refresh(); err != nil {
+			t.Fatal(err)
+		}
+		wantAll(t, s, 0, 36)
+		if n := s.view.Load().tables(); n != 0 {
+			t.Errorf("after %s failed: %d tables are used beside the index", op, n)
+		}
+	}
+}
+
 func TestPanicOfCallerPasses(t *testing.T) {
 	s, _ := indexed(t, 9, 4)
 	defer func() {
@@ -281,20 +302,17 @@ func TestUnreadablePackIsNotMissing(t *testing.T) {
 	s := OpenSet(f, dir)
 	wantAll(t, s, 5, 10)
 	for seed := range uint64(5) {
-		if _, found, err := s.Find(hashOf(content(seed))); found || !errors.Is(err, errFault) {
+		if _, found, err := s.Find(hashOf(content(seed))); found || !errors.Is(err, errDisk) {
 			t.Errorf("find in a pack that the disk does not give: %v, %v", found, err)
 		}
 	}
-	if err := s.Each(nil, func(Location) error { return nil }); !errors.Is(err, errFault) {
+	if err := s.Each(nil, func(Location) error { return nil }); !errors.Is(err, errDisk) {
 		t.Errorf("each: %v", err)
 	}
 	if got := s.Damaged(); len(got) != 0 {
 		t.Errorf("damaged: %v", got)
 	}
 	f.fails = nil
-	if _, err := s.Refresh(); err != nil {
-		t.Fatal(err)
-	}
 	wantAll(t, s, 0, 10)
 	if err := s.Remove(a); err != nil {
 		t.Fatal(err)

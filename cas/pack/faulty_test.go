@@ -16,7 +16,7 @@ import (
 	"github.com/kept-dev/kept/cas/disk"
 )
 
-var errFault = errors.New("input/output error")
+var errDisk = errors.New("input/output error")
 
 // faultyFS fails where it is told to. It does not wait for the disk: no test cuts the power.
 type faultyFS struct {
@@ -28,7 +28,7 @@ type faultyFS struct {
 
 func (f *faultyFS) check(op, name string) error {
 	if f.fails != nil && f.fails(op, name) {
-		return &fs.PathError{Op: op, Path: name, Err: errFault}
+		return &fs.PathError{Op: op, Path: name, Err: errDisk}
 	}
 	return nil
 }

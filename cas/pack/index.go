@@ -3,7 +3,6 @@ package pack
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
@@ -35,9 +34,14 @@ type index struct {
 	verified atomic.Bool
 }
 
-// errIndex is what is wrong with an index that the disk does not give, or that
+// indexDamage is what is wrong with the bytes of an index.
+type indexDamage string
+
+func (e indexDamage) Error() string { return string(e) }
+
+// errFault is what is wrong with an index that the disk does not give, or that
 // was cut short after it was mapped.
-var errIndex = errors.New("index cannot be read")
+var errFault = errors.New("index cannot be read")
 
 // openIndex maps the index in the file at path. It looks at the sizes and the
 // names of the packs; the records are looked at when they are found, and in verify.
@@ -67,25 +71,25 @@ func openIndex(fsys disk.FS, path string, name Name) (*run, error) {
 // parseIndex reads everything but the records of an index.
 func parseIndex(b []byte, name Name) (*run, error) {
 	if len(b) < indexHeaderSize+nameSize || string(b[:len(indexHeader)]) != indexHeader {
-		return nil, errors.New("not an index")
+		return nil, indexDamage("not an index")
 	}
 	if Name(b[len(b)-nameSize:]) != name {
-		return nil, errors.New("index is another one or cut short")
+		return nil, indexDamage("index is another one or cut short")
 	}
 	packs, zero := le.Uint32(b[len(indexHeader):]), le.Uint32(b[len(indexHeader)+4:])
 	b = b[indexHeaderSize : len(b)-nameSize]
 	if uint64(packs)*uint64(nameSize) > uint64(len(b)) || zero != 0 {
-		return nil, fmt.Errorf("index of %d packs is damaged", packs)
+		return nil, indexDamage("header of index is damaged")
 	}
 	names, records := b[:int(packs)*nameSize], b[int(packs)*nameSize:]
 	if len(records)%recordSize != 0 {
-		return nil, errors.New("index is cut short")
+		return nil, indexDamage("index is cut short")
 	}
 	r := &run{packs: make([]Name, packs), records: records}
 	for i := range r.packs {
 		r.packs[i] = Name(names[i*nameSize:])
 		if i > 0 && bytes.Compare(r.packs[i-1][:], r.packs[i][:]) >= 0 {
-			return nil, errors.New("packs of index are not sorted")
+			return nil, indexDamage("packs of index are not sorted")
 		}
 	}
 	return r, nil
@@ -109,13 +113,13 @@ func (x *index) verify() error {
 		rest = rest[n:]
 	}
 	if Name(h.Sum(nil)) != x.name {
-		return errors.New("index is damaged")
+		return indexDamage("index is damaged")
 	}
 	x.verified.Store(true)
 	return nil
 }
 
-// guard calls fn, which reads the mapping, and returns errIndex where the disk
+// guard calls fn, which reads the mapping, and returns errFault where the disk
 // or the file has failed it.
 func (x *index) guard(fn func()) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -124,7 +128,7 @@ func (x *index) guard(fn func()) (err error) {
 			if !x.faulted(e) {
 				panic(e)
 			}
-			err = errIndex
+			err = errFault
 		}
 	}()
 	defer runtime.KeepAlive(x)

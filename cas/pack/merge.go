@@ -276,17 +276,20 @@ func (s *Set) publishIndex(t disk.Temp, name Name) (err error) {
 	return err
 }
 
-// supersede removes the indexes that were merged and looks at the folder again.
+// supersede removes the indexes that were merged, and those that are bad, and
+// looks at the folder again.
 func (s *Set) supersede(merged []*run, name Name) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.bad, name)
 	for _, r := range merged {
-		if r.index == nil || r.index.name == name {
-			continue
-		}
-		if err := s.fsys.Remove(s.indexPath(r.index.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if r.index != nil {
 			s.bad[r.index.name] = true // it is right, but not wanted
+		}
+	}
+	delete(s.bad, name)
+	for old := range s.bad {
+		if err := s.fsys.Remove(s.indexPath(old)); err == nil || errors.Is(err, fs.ErrNotExist) {
+			delete(s.bad, old)
 		}
 	}
 	_, err := s.reload()

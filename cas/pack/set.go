@@ -38,8 +38,8 @@ type Set struct {
 	// as a whole, with mu held.
 	view atomic.Pointer[view]
 	mu   sync.Mutex
-	// bad are indexes that were found damaged. They are not opened again, also
-	// where they cannot be moved away.
+	// bad are indexes that were found damaged, or that the disk does not give.
+	// They are not opened again, also where they cannot be moved away.
 	bad map[Name]bool
 
 	merging sync.Mutex // held by the one who merges
@@ -73,11 +73,11 @@ func (s *Set) indexPath(name Name) string {
 }
 
 // Find returns where key is. What others have published since the folder was
-// read is not found before Refresh. If the tables of some packs could not be
-// read, because of the disk and not because of damage, a key that is in none of
-// the others is an error.
+// read is not found before Refresh. If the tables of some packs cannot be read,
+// because of the disk and not because of damage, a key that is in none of the
+// others is an error.
 func (s *Set) Find(key Key) (Location, bool, error) {
-	for {
+	for again := false; ; {
 		v, err := s.current()
 		if err != nil {
 			return Location{}, false, err
@@ -90,8 +90,13 @@ func (s *Set) Find(key Key) (Location, bool, error) {
 			}
 		case found:
 			return at, true, nil
-		default:
+		case again || len(v.unread) == 0:
 			return Location{}, false, v.incomplete()
+		default:
+			again = true // the disk, or a limit on open files, may think otherwise now
+			if _, err := s.Refresh(); err != nil {
+				return Location{}, false, err
+			}
 		}
 	}
 }
@@ -330,7 +335,7 @@ func (s *Set) openIndexes(v, old *view, names []Name) (covered map[Name]bool, mo
 				continue
 			}
 			if err != nil {
-				s.discard(name)
+				s.forget(name, err)
 				continue
 			}
 		}
@@ -401,22 +406,29 @@ func (s *Set) list(dir, ext string) ([]Name, error) {
 	return names, nil
 }
 
-// drop goes back to the packs' own tables for what a damaged index has.
+// drop goes back to the packs' own tables for what an index has that is damaged
+// or cannot be read.
 func (s *Set) drop(x *index) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.bad[x.name] {
 		return nil // somebody else saw it, too
 	}
-	s.discard(x.name)
+	s.forget(x.name, x.verify())
+	s.bad[x.name] = true
 	_, err := s.reload()
 	return err
 }
 
-// discard moves an index out of the way. That may fail: it is remembered, too.
-func (s *Set) discard(name Name) {
-	s.bad[name] = true
-	_ = s.quarantine(s.indexPath(name))
+// forget moves an index out of the way if its bytes are wrong. That may fail: it
+// is remembered, too. An error of the disk moves nothing, and may be another
+// one the next time.
+func (s *Set) forget(name Name, err error) {
+	var damage indexDamage
+	if errors.As(err, &damage) {
+		s.bad[name] = true
+		_ = s.quarantine(s.indexPath(name))
+	}
 }
 
 // quarantine moves a file of the store to where nothing is looked for.

@@ -143,14 +143,14 @@ func TestAppendFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.fails = func(op, _ string) bool { return op == "write" }
-	if err := w.Append(0, 3, []byte("abc"), nil); !errors.Is(err, errFault) {
+	if err := w.Append(0, 3, []byte("abc"), nil); !errors.Is(err, errDisk) {
 		t.Errorf("append: %v", err)
 	}
 	f.fails = nil
-	if err := w.Append(0, 3, []byte("abc"), nil); !errors.Is(err, errFault) {
+	if err := w.Append(0, 3, []byte("abc"), nil); !errors.Is(err, errDisk) {
 		t.Errorf("append after a failure: %v", err)
 	}
-	if _, err := w.Finish(); !errors.Is(err, errFault) {
+	if _, err := w.Finish(); !errors.Is(err, errDisk) {
 		t.Errorf("finish after a failure: %v", err)
 	}
 }

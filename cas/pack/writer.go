@@ -121,11 +121,15 @@ func (w *Writer) written(g Group, err error) (offset, size int64) {
 
 var errFinished = errors.New("the pack is finished")
 
-// Size returns how many bytes the groups take so far.
+// Size returns how many bytes the pack would have if it were finished now.
 func (w *Writer) Size() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.end
+	table := len(w.table)
+	if w.table == nil {
+		table = countsSize + groupSize*len(w.groups) + recordSize*len(w.records)
+	}
+	return w.end + int64(table+trailerSize)
 }
 
 // Len returns the number of entries appended so far.
