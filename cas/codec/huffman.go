@@ -395,11 +395,8 @@ func readLengths(b []byte, lengths *[256]uint8) (rest []byte, err error) {
 }
 
 // An entry of the table says which bytes the next bits begin with: up to six, as many as
-// they decide; how many that are, in bits 48 to 55; and how many bits they take, in those above.
+// they decide. Bits 48 to 55 are how many bits these take, those above how many bytes there are.
 type entry uint64
-
-func (e entry) count() int     { return int(e >> 48 & 0xff) }
-func (e entry) length() uint64 { return uint64(e >> 56) }
 
 // huffmanDecoder decodes one lane of a block.
 type huffmanDecoder struct {
@@ -457,7 +454,7 @@ func (h *huffmanDecoder) readStreams(b, plane []byte) (rest []byte, err error) {
 	var bit [4]uint64
 	if quarter > tableSize { // else the table costs more than it saves
 		h.fillTable()
-		at, bit = h.decode4(&dst, &src)
+		at, bit = h.decode(&dst, &src)
 	}
 	for i := range 4 {
 		if !h.finish(dst[i][at[i]:], src[i], bit[i]) {
@@ -492,59 +489,56 @@ func (h *huffmanDecoder) fillTable() {
 			length += l
 			count++
 		}
-		h.table[i] = entry(e | uint64(count)<<48 | uint64(length)<<56)
+		h.table[i] = entry(e | uint64(length)<<48 | uint64(count)<<56)
 	}
 }
 
 // perLoad is how often the table is looked into for each eight bytes of a stream:
-// there are 57 bits in them from any bit of the first byte on.
+// 56 bits of them are left after those of the first byte that were used before and the highest, which
+// is set to mark how far the others were shifted.
 const perLoad = 5
 
-// A window is what one load of a stream may be written to. It is larger than that
-// can be, so that no offset in a byte leaves it.
-const window4 = 256 + 8
+// reach is what the bytes of one load may be written to. It is more than they are,
+// so that no offset that fits into a byte leaves it.
+const reach = 256 + 8
 
-// decode4 decodes all but the ends of four streams side by side, and returns where it stopped.
-func (h *huffmanDecoder) decode4(dst, src *[4][]byte) (o [4]int, bit [4]uint64) {
+// decodeGeneric is decode without assembly.
+func (h *huffmanDecoder) decodeGeneric(dst, src *[4][]byte) (at [4]int, bit [4]uint64) {
 	const mask = tableSize - 1
 	table := &h.table
 	dst0, dst1, dst2, dst3 := dst[0], dst[1], dst[2], dst[3]
 	src0, src1, src2, src3 := src[0], src[1], src[2], src[3]
 	var o0, o1, o2, o3 int
 	var bit0, bit1, bit2, bit3 uint64
-	for o0+window4 <= len(dst0) && o1+window4 <= len(dst1) && o2+window4 <= len(dst2) && o3+window4 <= len(dst3) {
+	for o0+reach <= len(dst0) && o1+reach <= len(dst1) && o2+reach <= len(dst2) && o3+reach <= len(dst3) {
 		p0, p1, p2, p3 := int(bit0>>3), int(bit1>>3), int(bit2>>3), int(bit3>>3)
 		if p0+8 > len(src0) || p1+8 > len(src1) || p2+8 > len(src2) || p3+8 > len(src3) {
 			break
 		}
-		v0, v1 := le.Uint64(src0[p0:])>>(bit0&7), le.Uint64(src1[p1:])>>(bit1&7)
-		v2, v3 := le.Uint64(src2[p2:])>>(bit2&7), le.Uint64(src3[p3:])>>(bit3&7)
-		d0, d1 := (*[window4]byte)(dst0[o0:]), (*[window4]byte)(dst1[o1:])
-		d2, d3 := (*[window4]byte)(dst2[o2:]), (*[window4]byte)(dst3[o3:])
-		var n0, n1, n2, n3 uint64 // bytes, and bits << 8
+		v0, v1 := (le.Uint64(src0[p0:])|1<<63)>>(bit0&7), (le.Uint64(src1[p1:])|1<<63)>>(bit1&7)
+		v2, v3 := (le.Uint64(src2[p2:])|1<<63)>>(bit2&7), (le.Uint64(src3[p3:])|1<<63)>>(bit3&7)
+		d0, d1 := (*[reach]byte)(dst0[o0:]), (*[reach]byte)(dst1[o1:])
+		d2, d3 := (*[reach]byte)(dst2[o2:]), (*[reach]byte)(dst3[o3:])
+		var n0, n1, n2, n3 uint8
 		for range perLoad {
 			e0, e1, e2, e3 := table[v0&mask], table[v1&mask], table[v2&mask], table[v3&mask]
-			le.PutUint64(d0[uint8(n0):][:8], uint64(e0))
-			le.PutUint64(d1[uint8(n1):][:8], uint64(e1))
-			le.PutUint64(d2[uint8(n2):][:8], uint64(e2))
-			le.PutUint64(d3[uint8(n3):][:8], uint64(e3))
-			n0 += uint64(e0 >> 48)
-			n1 += uint64(e1 >> 48)
-			n2 += uint64(e2 >> 48)
-			n3 += uint64(e3 >> 48)
-			v0 >>= e0 >> 56 & 63
-			v1 >>= e1 >> 56 & 63
-			v2 >>= e2 >> 56 & 63
-			v3 >>= e3 >> 56 & 63
+			le.PutUint64(d0[n0:][:8], uint64(e0))
+			le.PutUint64(d1[n1:][:8], uint64(e1))
+			le.PutUint64(d2[n2:][:8], uint64(e2))
+			le.PutUint64(d3[n3:][:8], uint64(e3))
+			v0 >>= e0 >> 48 & 63
+			v1 >>= e1 >> 48 & 63
+			v2 >>= e2 >> 48 & 63
+			v3 >>= e3 >> 48 & 63
+			n0 += uint8(e0 >> 56)
+			n1 += uint8(e1 >> 56)
+			n2 += uint8(e2 >> 56)
+			n3 += uint8(e3 >> 56)
 		}
-		o0 += int(uint8(n0))
-		o1 += int(uint8(n1))
-		o2 += int(uint8(n2))
-		o3 += int(uint8(n3))
-		bit0 += n0 >> 8
-		bit1 += n1 >> 8
-		bit2 += n2 >> 8
-		bit3 += n3 >> 8
+		o0, bit0 = o0+int(n0), bit0&^7+uint64(bits.LeadingZeros64(v0))
+		o1, bit1 = o1+int(n1), bit1&^7+uint64(bits.LeadingZeros64(v1))
+		o2, bit2 = o2+int(n2), bit2&^7+uint64(bits.LeadingZeros64(v2))
+		o3, bit3 = o3+int(n3), bit3&^7+uint64(bits.LeadingZeros64(v3))
 	}
 	return [4]int{o0, o1, o2, o3}, [4]uint64{bit0, bit1, bit2, bit3}
 }

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"github.com/klauspost/compress/huff0"
 	"github.com/zeebo/blake3"
@@ -41,6 +42,24 @@ func TestMin(t *testing.T) {
 	least("  prepare", n*4, d, func() { enc.prepare(top) })
 	least("  fillPairs", n*4, d, func() { enc.fillPairs() })
 	least("huff dec", n*4, d, func() { dec.read(coded, dst[:n]) })
+	{
+		var ds, ss [4][]byte
+		q := n / 4
+		b, _ := readLengths(coded[1:], &dec.lengths)
+		var sz [4]int
+		for i := range sz {
+			v, k := binary.Uvarint(b)
+			sz[i] = int(v)
+			b = b[k:]
+		}
+		for i := range sz {
+			ss[i] = b[:sz[i]]
+			b = b[sz[i]:]
+			ds[i] = dst[i*q : i*q+q]
+		}
+		least("  decodeGeneric", n*4, d, func() { dec.decodeGeneric(&ds, &ss) })
+		least("  decode", n*4, d, func() { dec.decode(&ds, &ss) })
+	}
 	least("  fillTable", n*4, d, func() { dec.fillSingle(); dec.fillTable() })
 	hs := &huff0.Scratch{Reuse: huff0.ReusePolicyNone}
 	var o []byte
@@ -48,6 +67,13 @@ func TestMin(t *testing.T) {
 	o = bytes.Clone(o)
 	ds := &huff0.Scratch{}
 	least("klauspost dec", 128<<12, d, func() { _, r, _ := huff0.ReadTable(o, ds); ds.Decoder().Decompress4X(dst[:0:128<<10], r) })
+	var pe planesEncoder
+	least("prepare planes", benchSize, d, func() { pe.prepare(4, [][]byte{src}) })
+	var l lanes
+	l.sample(src)
+	least("  sample", 64<<10, d, func() { l = lanes{}; l.sample(src[:64<<10]) })
+	least("  entropy", 64<<10, d, func() { l.measure() })
+	least("  text", 64<<10, d, func() { l.text() })
 	least("probe 64K", 64<<10, d, func() { Probe(src[:64<<10]) })
 	for _, name := range []string{"float32", "bfloat16", "float16", "float64", "float32 from bfloat16", "int8 weights", "int32 tokens", "int64 tokens"} {
 		b := kindNamed(name).make(newRand(), benchSize)

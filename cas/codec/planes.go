@@ -62,10 +62,11 @@ func (p *planesEncoder) prepare(stride int, runs [][]byte) {
 			run = run[len(piece):]
 			var l lanes
 			l.sample(piece)
-			c := l.concentration()
-			skip := phase(stride, &c[k])
+			m := l.measure()
+			c := l.concentration(&m, k)
+			skip := phase(stride, &c)
 			for i := range stride {
-				sum[i] += c[k][(skip+i)%stride] * float64(len(piece))
+				sum[i] += c[(skip+i)%stride] * float64(len(piece))
 			}
 			size += len(piece)
 			if n := len(p.sections); !first && p.sections[n-1].skip == skip {

@@ -8,14 +8,14 @@ import (
 // A probe looks at a sample: pieces spread over a run, each at a multiple of 8
 // bytes from its beginning, so that a byte of the sample is in the lane that it has in the run.
 const (
-	sampleSize = 4 << 10
-	pieceSize  = 256
+	sampleSize = 2 << 10
+	pieceSize  = 128
 )
 
 // lanes counts the bytes of a sample by value and by position modulo 8.
 type lanes struct {
-	counts [8][256]uint16
-	n      [8]int
+	counts [256][8]uint16
+	n      [4][8]int // bytes in lane i of stride 1<<k
 }
 
 func (l *lanes) sample(run []byte) {
@@ -31,53 +31,104 @@ func (l *lanes) sample(run []byte) {
 }
 
 func (l *lanes) add(b []byte) {
-	for ; len(b) >= 8; b = b[8:] {
-		for i := range 8 {
-			l.counts[i][b[i]]++
-			l.n[i]++
+	for i := range 8 {
+		for k := range l.n {
+			l.n[k][i&(1<<k-1)] += (len(b) + 7 - i) / 8
 		}
 	}
-	for i, c := range b {
-		l.counts[i][c]++
-		l.n[i]++
+	c := &l.counts
+	for ; len(b) >= 8; b = b[8:] {
+		w := le.Uint64(b)
+		c[uint8(w)][0]++
+		c[uint8(w>>8)][1]++
+		c[uint8(w>>16)][2]++
+		c[uint8(w>>24)][3]++
+		c[uint8(w>>32)][4]++
+		c[uint8(w>>40)][5]++
+		c[uint8(w>>48)][6]++
+		c[w>>56][7]++
+	}
+	for i, v := range b {
+		c[v][i]++
 	}
 }
 
-// concentration estimates, for the lanes of each stride 1<<k, how probable it is
-// that two bytes of a lane are equal: 1/256 for noise, 1 for a constant. Counting pairs is
-// the one measure that a few hundred bytes estimate without a bias; an entropy would need all of
-// the run. Lane i of stride 1<<k is in [k][i].
-func (l *lanes) concentration() (c [4][8]float64) {
-	var pairs [4][8]int
-	for v := range 256 {
-		var n [8]int
-		for i := range n {
-			n[i] = int(l.counts[i][v])
-		}
-		for k := 3; ; k-- {
-			for i := range 1 << k {
-				pairs[k][i] += n[i] * (n[i] - 1)
-			}
-			if k == 0 {
-				break
-			}
-			for i := range 1 << (k - 1) {
-				n[i] += n[i+1<<(k-1)]
-			}
-		}
+// A spread says how evenly the bytes of a lane are spread over their 256 values, in
+// two measures that are summed over the values and, to be looked up at once, in the two halves of one number.
+// The low one is the entropy: n·log2 n for each count, scaled. The high one is how many pairs of
+// bytes are equal.
+type spread int64
+
+const scale = 1 << 10
+
+// entropy is signed, since it has a share of the correction.
+func (s spread) entropy() int { return int(int32(s)) }
+func (s spread) pairs() int   { return int((s - spread(int32(s))) >> 32) }
+
+// spreads is what a value with n bytes in a sample adds. That a sample has too few bytes to see all values
+// makes its entropy too low, by half a nat for each value but one, as Miller and Madow say.
+var spreads = sync.OnceValue(func() *[sampleSize + 1]spread {
+	var t [sampleSize + 1]spread
+	for n := 1; n < len(t); n++ {
+		entropy := float64(n)*math.Log2(float64(n)) - math.Log2E/2
+		t[n] = spread(n*(n-1))<<32 + spread(entropy*scale)
 	}
-	for k := range c {
-		for i := range 1 << k {
-			n := 0
-			for j := i; j < 8; j += 1 << k {
-				n += l.n[j]
-			}
-			if n > 1 {
-				c[k][i] = float64(pairs[k][i]) / float64(n*(n-1))
-			}
+	return &t
+})
+
+// measures are the spreads of lane i of stride 1<<k.
+type measures [4][8]spread
+
+func (l *lanes) measure() (m measures) {
+	t := spreads()
+	for v := range l.counts {
+		row := &l.counts[v]
+		a, b, c, d := row[0], row[1], row[2], row[3]
+		e, f, g, h := row[4], row[5], row[6], row[7]
+		m[3][0] += t[a]
+		m[3][1] += t[b]
+		m[3][2] += t[c]
+		m[3][3] += t[d]
+		m[3][4] += t[e]
+		m[3][5] += t[f]
+		m[3][6] += t[g]
+		m[3][7] += t[h]
+		a, b, c, d = a+e, b+f, c+g, d+h
+		m[2][0] += t[a]
+		m[2][1] += t[b]
+		m[2][2] += t[c]
+		m[2][3] += t[d]
+		a, b = a+c, b+d
+		m[1][0] += t[a]
+		m[1][1] += t[b]
+		m[0][0] += t[a+b]
+	}
+	return m
+}
+
+// concentration estimates, for each lane of stride 1<<k, how probable it is
+// that two of its bytes are equal: 1/256 for noise, 1 for a constant. Counting pairs is
+// the one measure that a few hundred bytes estimate without a bias.
+func (l *lanes) concentration(m *measures, k int) (c [8]float64) {
+	for i := range 1 << k {
+		if n := l.n[k][i]; n > 1 {
+			c[i] = float64(m[k][i].pairs()) / float64(n*(n-1))
 		}
 	}
 	return c
+}
+
+// entropy estimates the bits per byte for the lanes of each stride 1<<k.
+func (l *lanes) entropy(m *measures) (e [4]float64) {
+	t := spreads()
+	for k := range e {
+		sum := 0
+		for i := range 1 << k {
+			sum += t[l.n[k][i]].entropy() - m[k][i].entropy()
+		}
+		e[k] = float64(sum) / scale / float64(max(1, l.n[0][0]))
+	}
+	return e
 }
 
 // uneven is the concentration from which coding a lane saves some 3 %.
@@ -87,111 +138,44 @@ const uneven = 1.4 / 256
 func Probe(run []byte) Class {
 	var l lanes
 	l.sample(run)
-	c := l.concentration()
 	if l.text() {
 		return Text
 	}
-	k := l.bestStride()
-	for i := range 1 << k {
-		if c[k][i] > uneven {
+	m := l.measure()
+	k := bestStride(l.entropy(&m))
+	c := l.concentration(&m, k)
+	for _, p := range c[:1<<k] {
+		if p > uneven {
 			return Values1 + Class(k)
 		}
 	}
 	return Incompressible
 }
 
+// needed is how much less a stride's entropy must be than that of a shorter one.
+// What the estimate hides of lanes with few bytes in the sample is less than this.
+var needed = [4]float64{1, 0.03, 0.03, 0.055}
+
 // bestStride returns the binary logarithm of the stride at which lanes differ most:
 // the entropy of lanes taken by themselves is less than that of their mixture then.
-func (l *lanes) bestStride() (best int) {
-	e := l.entropy()
-	for k := range e {
-		if e[k] < e[best]*0.97-0.12 {
+func bestStride(e [4]float64) (best int) {
+	for k := 1; k < len(e); k++ {
+		if e[k] < e[best]*(1-needed[k]) {
 			best = k
 		}
 	}
 	return best
 }
 
-// entropy estimates the bits per byte for the lanes of each stride 1<<k. A sample has too
-// few bytes to see all values: the estimate adds what that hides, by Miller and Madow.
-func (l *lanes) entropy() (e [4]float64) {
-	total := 0
-	for _, n := range l.n {
-		total += n
-	}
-	if total == 0 {
-		return e
-	}
-	table := nlogn()
-	sum := func(n int) int64 {
-		if n < len(table) {
-			return int64(table[n])
-		}
-		return scaled(n)
-	}
-	var seen [4]int
-	var sums [4]int64
-	for v := range 256 {
-		var n [8]int
-		for i := range n {
-			n[i] = int(l.counts[i][v])
-		}
-		for k := 3; ; k-- {
-			for i := range 1 << k {
-				if n[i] > 0 {
-					seen[k]++
-					sums[k] -= sum(n[i])
-				}
-			}
-			if k == 0 {
-				break
-			}
-			for i := range 1 << (k - 1) {
-				n[i] += n[i+1<<(k-1)]
-			}
-		}
-	}
-	for k := range e {
-		for i := range 1 << k {
-			n := 0
-			for j := i; j < 8; j += 1 << k {
-				n += l.n[j]
-			}
-			sums[k] += scaled(n)
-		}
-		hidden := float64(seen[k]-1<<k) / 2 * math.Log2E
-		e[k] = (float64(sums[k])/scale + hidden) / float64(total)
-	}
-	return e
-}
-
-// scaled returns n·log2 n, of which there is a table for the counts that are common.
-func scaled(n int) int64 {
-	if n == 0 {
-		return 0
-	}
-	return int64(float64(n) * math.Log2(float64(n)) * scale)
-}
-
-const scale = 1 << 10
-
-var nlogn = sync.OnceValue(func() *[256]int32 {
-	var t [256]int32
-	for n := range t {
-		t[n] = int32(scaled(n))
-	}
-	return &t
-})
-
 // text reports whether nearly all of the sample is printable ASCII.
 func (l *lanes) text() bool {
-	n, printable := 0, 0
-	for i := range l.counts {
-		n += l.n[i]
-		for _, c := range l.counts[i][' ':0x7f] {
-			printable += int(c)
+	printable := 0
+	for v, row := range l.counts[:0x7f] {
+		if v >= ' ' || v == '\n' || v == '\r' || v == '\t' {
+			for _, n := range row {
+				printable += int(n)
+			}
 		}
-		printable += int(l.counts[i]['\n'] + l.counts[i]['\r'] + l.counts[i]['\t'])
 	}
-	return printable*20 >= n*17
+	return printable*20 >= l.n[0][0]*17
 }

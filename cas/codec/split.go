@@ -109,8 +109,8 @@ func pack(v uint64) uint64 {
 	return (v | v>>16) & 0xffffffff
 }
 
-// spread is the inverse of pack.
-func spread(v uint64) uint64 {
+// spaced is the inverse of pack.
+func spaced(v uint64) uint64 {
 	v = (v | v<<16) & 0x0000ffff0000ffff
 	return (v | v<<8) & 0x00ff00ff00ff00ff
 }
@@ -133,8 +133,8 @@ func joinPairsGeneric(dst, rest, top []byte) {
 	for ; i+8 <= len(top); i += 8 {
 		s := dst[2*i : 2*i+16 : 2*i+16]
 		r, t := le.Uint64(rest[i:]), le.Uint64(top[i:])
-		le.PutUint64(s, spread(r&0xffffffff)|spread(t&0xffffffff)<<8)
-		le.PutUint64(s[8:], spread(r>>32)|spread(t>>32)<<8)
+		le.PutUint64(s, spaced(r&0xffffffff)|spaced(t&0xffffffff)<<8)
+		le.PutUint64(s[8:], spaced(r>>32)|spaced(t>>32)<<8)
 	}
 	for ; i < len(top); i++ {
 		dst[2*i], dst[2*i+1] = rest[i], top[i]

@@ -1,0 +1,46 @@
+package codec
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+// streams is where four streams are.
+type streams struct {
+	dst, src [4]*byte
+	v        [4]uint64 // the bits of src that are left, below a 1
+}
+
+// decodeRounds makes as many rounds as it is told, of perLoad looks into the table for each
+// stream. A round reads eight bytes of src and advances by at most seven; it advances dst by at most 6·perLoad
+// and writes at most two bytes more.
+//
+//go:noescape
+func decodeRounds(s *streams, table *[tableSize]entry, rounds int)
+
+// decode decodes all but the ends of four streams side by side, and returns where it stopped in
+// each: the byte of dst and the bit of src.
+func (h *huffmanDecoder) decode(dst, src *[4][]byte) (at [4]int, bit [4]uint64) {
+	for {
+		rounds := len(dst[0])
+		for i := range 4 {
+			rounds = min(rounds,
+				(len(dst[i])-at[i]-2)/(6*perLoad),
+				(len(src[i])-int(bit[i]>>3)-1)/7)
+		}
+		if rounds < 1 {
+			return at, bit
+		}
+		var s streams
+		for i := range 4 {
+			s.dst[i], s.src[i] = &dst[i][at[i]], &src[i][bit[i]>>3]
+			s.v[i] = 1 << 63 >> (bit[i] & 7)
+		}
+		decodeRounds(&s, &h.table, rounds)
+		for i := range 4 {
+			at[i] = int(uintptr(unsafe.Pointer(s.dst[i])) - uintptr(unsafe.Pointer(&dst[i][0])))
+			p := uint64(uintptr(unsafe.Pointer(s.src[i])) - uintptr(unsafe.Pointer(&src[i][0])))
+			bit[i] = 8*p + uint64(bits.LeadingZeros64(s.v[i]))
+		}
+	}
+}
