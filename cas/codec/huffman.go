@@ -40,12 +40,12 @@ var (
 	le       = binary.LittleEndian
 )
 
-// A code is its bits, the first in the lowest, and its length from bit 24 on. There
-// is room for the codes of two bytes.
+// A code is its length, in the low eight bits, and its bits above that, the first one
+// lowest. There is room for the codes of two bytes.
 type code uint32
 
-func (c code) bits() uint64   { return uint64(c & 0xffffff) }
-func (c code) length() uint64 { return uint64(c >> 24) }
+func (c code) bits() uint64   { return uint64(c >> 8) }
+func (c code) length() uint64 { return uint64(uint8(c)) }
 
 // huffmanEncoder codes one lane of a block.
 type huffmanEncoder struct {
@@ -165,7 +165,7 @@ func (h *huffmanEncoder) fillPairs() {
 		row := h.pairs[int(b)<<8:][:256]
 		for _, a := range used[:n] {
 			ca := h.codes[a]
-			row[a] = ca&0xffffff | cb&0xffffff<<(ca>>24) + (ca>>24+cb>>24)<<24
+			row[a] = ca + cb>>8<<(8+ca.length()) + cb&0xff
 		}
 	}
 }
@@ -174,22 +174,23 @@ func (h *huffmanEncoder) fillPairs() {
 // overwritten; margin symbols, of a bit or more, keep that off the next stream.
 const margin = 64
 
-// writePairs writes a stream. It keeps few variables, which all stay in registers.
-func (h *huffmanEncoder) writePairs(dst, src []byte) {
+// writePairsGeneric is writePairs without assembly.
+func (h *huffmanEncoder) writePairsGeneric(dst, src []byte) {
 	var acc, n uint64
 	pairs := h.pairs
-	for len(src) >= margin && len(dst) >= 8 {
+	p := 0
+	for len(src) >= margin {
 		x := le.Uint32(src)
 		a, b := pairs[uint16(x)], pairs[x>>16]
-		acc |= (a.bits() | b.bits()<<(a.length()&63)) << (n & 63)
+		acc |= (a.bits() | b.bits()<<(a&63)) << (n & 63)
 		n += a.length() + b.length()
-		le.PutUint64(dst, acc)
+		le.PutUint64(dst[p:], acc)
+		p += int(n >> 3)
 		acc >>= n & 56
-		dst = dst[n>>3:]
 		n &= 7
 		src = src[4:]
 	}
-	h.finish(dst, src, acc, n)
+	h.finish(dst[p:], src, acc, n)
 }
 
 // write writes a stream whose bytes are too many for a table of pairs.
@@ -323,7 +324,7 @@ func assign(lengths *[256]uint8, codes *[256]code) {
 			codes[v] = 0
 			continue
 		}
-		codes[v] = code(bits.Reverse16(next[l])>>(16-l)) | code(l)<<24
+		codes[v] = code(bits.Reverse16(next[l])>>(16-l))<<8 | code(l)
 		next[l]++
 	}
 }

@@ -44,3 +44,20 @@ func (h *huffmanDecoder) decode(dst, src *[4][]byte) (at [4]int, bit [4]uint64) 
 		}
 	}
 }
+
+// writeQuads writes the codes of quads·4 bytes of src. It returns how many whole bytes that
+// made, and the n bits after them; it writes up to seven bytes more.
+//
+//go:noescape
+func writeQuads(dst, src *byte, pairs *[1 << 16]code, quads int) (written int, acc, n uint64)
+
+// writePairs writes a stream.
+func (h *huffmanEncoder) writePairs(dst, src []byte) {
+	quads := (len(src) - margin) / 4
+	if quads < 1 {
+		h.finish(dst, src, 0, 0)
+		return
+	}
+	p, acc, n := writeQuads(&dst[0], &src[0], h.pairs, quads)
+	h.finish(dst[p:], src[4*quads:], acc, n)
+}

@@ -70,3 +70,48 @@ loop:
 	MOVQ R10, 80(SI)
 	MOVQ R11, 88(SI)
 	RET
+
+// func writeQuads(dst, src *byte, pairs *[65536]code, quads int) (written int, acc, n uint64)
+TEXT ·writeQuads(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ pairs+16(FP), R8
+	MOVQ quads+24(FP), R9
+	MOVQ DI, R12
+	XORL R10, R10 // acc
+	XORL R11, R11 // n
+
+quad:
+	MOVL    (SI), AX
+	MOVWLZX AX, BX
+	SHRL    $16, AX
+	MOVL    (R8)(BX*4), BX
+	MOVL    (R8)(AX*4), AX
+	MOVL    BX, CX
+	MOVL    AX, DX
+	SHRL    $8, BX
+	SHRL    $8, AX
+	SHLQ    CX, AX // by the length of the first pair
+	ADDL    CX, DX
+	ORQ     BX, AX
+	MOVBLZX DX, DX
+	MOVL    R11, CX
+	SHLQ    CX, AX
+	ADDL    DX, CX
+	ORQ     AX, R10
+	MOVQ    R10, (DI)
+	MOVL    CX, DX
+	SHRL    $3, DX
+	MOVL    CX, R11
+	ADDQ    DX, DI
+	ANDL    $56, CX
+	ANDL    $7, R11
+	SHRQ    CX, R10
+	ADDQ    $4, SI
+	DECQ    R9
+	JNZ     quad
+	SUBQ R12, DI
+	MOVQ DI, written+32(FP)
+	MOVQ R10, acc+40(FP)
+	MOVQ R11, n+48(FP)
+	RET

@@ -7,3 +7,6 @@ package codec
 func (h *huffmanDecoder) decode(dst, src *[4][]byte) (at [4]int, bit [4]uint64) {
 	return h.decodeGeneric(dst, src)
 }
+
+// writePairs writes a stream.
+func (h *huffmanEncoder) writePairs(dst, src []byte) { h.writePairsGeneric(dst, src) }
