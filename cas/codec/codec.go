@@ -114,7 +114,7 @@ func (e *Encoder) encode(class Class, runs [][]byte, size int) Method {
 
 func (e *Encoder) zstd(runs [][]byte) Method {
 	plain := e.join(runs)
-	e.out = appendZstd(e.out[:0], plain)
+	e.out = appendZstd(e.out[:0], plain, zstdEncoders)
 	return Zstd
 }
 
@@ -173,7 +173,7 @@ func Decode(method Method, stored, plain []byte) error {
 }
 
 // trialSize is how much of a group is tried.
-const trialSize = 64 << 10
+const trialSize = 32 << 10
 
 // zstdIsSmaller tries both methods on a part of the group.
 func (e *Encoder) zstdIsSmaller(runs [][]byte, size int) bool {
@@ -189,6 +189,6 @@ func (e *Encoder) zstdIsSmaller(runs [][]byte, size int) bool {
 		e.out = p.append(e.out[:0], [][]byte{plain})
 		n = len(e.out)
 	}
-	e.out = appendZstd(e.out[:0], plain)
+	e.out = appendZstd(e.out[:0], plain, trialEncoders)
 	return len(e.out) < n-n/16
 }

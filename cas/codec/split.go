@@ -11,6 +11,9 @@ func split(stride int, mask uint8, src, rest []byte, planes *planeBuffers, at in
 	case stride == 2 && mask == 0b10:
 		splitPairs(src, rest, planes[1][at:at+n])
 		return
+	case stride == 8 && mask == 0b11000000:
+		splitDoubles(src, rest, planes[6][at:at+n], planes[7][at:at+n])
+		return
 	}
 	k, to := kept(stride, mask), 0
 	for lane := range stride {
@@ -32,6 +35,9 @@ func join(stride int, mask uint8, dst, rest []byte, planes *planeBuffers, at int
 		return
 	case stride == 2 && mask == 0b10:
 		joinPairs(dst, rest, planes[1][at:at+n])
+		return
+	case stride == 8 && mask == 0b11000000:
+		joinDoubles(dst, rest, planes[6][at:at+n], planes[7][at:at+n])
 		return
 	}
 	k, from := kept(stride, mask), 0
@@ -138,5 +144,35 @@ func joinPairsGeneric(dst, rest, top []byte) {
 	}
 	for ; i < len(top); i++ {
 		dst[2*i], dst[2*i+1] = rest[i], top[i]
+	}
+}
+
+// splitDoubles takes the last two bytes of every eight of src to low and high and the others to rest.
+func splitDoubles(src, rest, low, high []byte) {
+	low = low[:len(high)]
+	for i := range high {
+		v := le.Uint64(src)
+		low[i], high[i] = byte(v>>48), byte(v>>56)
+		if len(rest) >= 8 {
+			le.PutUint64(rest, v)
+		} else {
+			copy(rest, src[:6])
+		}
+		src, rest = src[8:], rest[6:]
+	}
+}
+
+// joinDoubles is the inverse of splitDoubles.
+func joinDoubles(dst, rest, low, high []byte) {
+	low = low[:len(high)]
+	for i := range high {
+		var v uint64
+		if len(rest) >= 8 {
+			v = le.Uint64(rest) & (1<<48 - 1)
+		} else {
+			v = uint64(le.Uint32(rest)) | uint64(le.Uint16(rest[4:]))<<32
+		}
+		le.PutUint64(dst, v|uint64(low[i])<<48|uint64(high[i])<<56)
+		dst, rest = dst[8:], rest[6:]
 	}
 }
