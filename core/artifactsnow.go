@@ -22,7 +22,7 @@ func (p *Project) artifactsNow(ctx context.Context, block *lockfile.Stage, look 
 		file := p.join(art.Path)
 		if look && !p.Workspace.Exists(file) {
 			// A real run would bring it back, if the store has it.
-			if _, err := rs.fetch(ctx, art); err == nil {
+			if _, err := rs.fetch(ctx, art, nil); err == nil {
 				now[name] = art.Hash
 				continue
 			}

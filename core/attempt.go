@@ -181,7 +181,11 @@ func (r *run) startFlux(artifacts []string) error {
 			r.placed[file] = was
 		}
 	}
-	return r.setInFlux(r.LockPath(), artifacts)
+	next := map[string]placed{}
+	for _, file := range artifacts {
+		next[file] = placed{} // Nobody knows yet.
+	}
+	return r.setInFlux(r.LockPath(), next)
 }
 
 func (r *run) clearOutput(ctx context.Context, rs *restorer, file string, o *workspace.Object) error {
@@ -204,7 +208,7 @@ func (r *run) putBack() error {
 			continue
 		}
 		art := &lockfile.Artifact{Path: file, Hash: o.Digest, Size: o.Size, Folder: o.Folder, Executable: o.Executable}
-		if err := rs.put(ctx, item{path: file, art: art}, o.Tree()); err != nil {
+		if err := rs.put(ctx, item{path: file, art: art}, o.Tree(), nil); err != nil {
 			return fmt.Errorf("put back %q: %w", file, err)
 		}
 	}

@@ -228,6 +228,10 @@ func (p *Project) writeLock(lock *lockfile.Lock, inPlace []item) error {
 			now.Artifacts[file] = p
 		}
 	}
+	now.Mixed = maps.Clone(was.Mixed)
+	for _, it := range inPlace {
+		delete(now.Mixed, it.path)
+	}
 	s.Locks[p.LockPath()] = now
 	return p.writeState(s)
 }

@@ -104,7 +104,7 @@ func (rs *restorer) follow(ctx context.Context, s *state, file string) error {
 	case err != nil:
 		// Said once: the lock counts as seen, with nothing restored from it.
 		rs.leave(file, err)
-		s.Locks[file] = restored{Lock: rs.fileDigest(file), Artifacts: was.Artifacts}
+		s.Locks[file] = restored{Lock: rs.fileDigest(file), Artifacts: was.Artifacts, Mixed: was.Mixed}
 		return nil
 	}
 	wanted := items(parent(file), lock)
@@ -131,6 +131,6 @@ func (rs *restorer) follow(ctx context.Context, s *state, file string) error {
 		// Not seen: a full disk or the like is worth another try next time.
 		digest = cas.Digest{}
 	}
-	s.Locks[file] = restored{Lock: digest, Artifacts: rs.inPlace(wanted)}
+	s.Locks[file] = restored{Lock: digest, Artifacts: rs.inPlace(wanted), Mixed: rs.stillMixed(file)}
 	return nil
 }

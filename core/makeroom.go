@@ -7,8 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"path"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
@@ -18,17 +18,14 @@ import (
 
 // clearFolder removes a folder whose files the store has one by one.
 func (rs *restorer) clearFolder(ctx context.Context, file string, current *workspace.Object) error {
-	for _, e := range current.Tree() {
-		if kept, err := rs.isKept(ctx, &workspace.Object{Digest: e.Digest}); err != nil {
-			return err
-		} else if !kept {
-			return rs.clear(ctx, file, current, nil, nil)
-		}
+	tree := current.Tree()
+	if kept, err := rs.hasAll(ctx, compare(tree, nil).lost()); err != nil {
+		return err
+	} else if !kept {
+		return rs.clear(ctx, file, current, nil, nil)
 	}
-	for _, e := range current.Tree() {
-		if err := rs.place.Remove(path.Join(file, e.Path)); err != nil {
-			return err
-		}
+	if err := rs.removeEntries(ctx, file, tree); err != nil {
+		return err
 	}
 	return rs.place.RemoveEmpty(file)
 }
@@ -37,29 +34,26 @@ func (rs *restorer) clearFolder(ctx context.Context, file string, current *works
 // it saves what is there unless the store has it, then removes what the new
 // content will not replace in place.
 func (rs *restorer) clear(ctx context.Context, file string, current *workspace.Object, next *lockfile.Artifact, tree cas.Tree) error {
-	folder := next != nil && next.Folder
-	same := map[string]cas.Entry{}
-	if folder {
-		for _, e := range tree {
-			same[e.Path] = e
-		}
-	}
-	doomed := slices.DeleteFunc(slices.Clone(current.Tree()), func(e cas.Entry) bool { return same[e.Path] == e })
-	if err := rs.save(ctx, file, current, doomed); err != nil {
-		return err
-	}
 	if !current.Folder {
-		if next != nil && !folder {
+		if err := rs.save(ctx, file, current, nil); err != nil {
+			return err
+		}
+		if next != nil && !next.Folder {
 			return nil
 		}
 		return rs.place.Remove(file)
 	}
-	for _, e := range doomed {
-		if err := rs.place.Remove(path.Join(file, e.Path)); err != nil {
-			return err
-		}
+	if next == nil || !next.Folder {
+		tree = nil
 	}
-	if !folder {
+	change := compare(current.Tree(), tree)
+	if err := rs.save(ctx, file, current, change.lost()); err != nil {
+		return err
+	}
+	if err := rs.removeEntries(ctx, file, change.gone); err != nil {
+		return err
+	}
+	if next == nil || !next.Folder {
 		return rs.place.RemoveEmpty(file)
 	}
 	return nil
@@ -67,25 +61,29 @@ func (rs *restorer) clear(ctx context.Context, file string, current *workspace.O
 
 // save puts the content at file into the store and reports it, unless the store
 // has it: then it was recorded or saved before. What is about to be removed, of
-// a folder the entries doomed, may be the last good copy of a damaged object, so
+// a folder the contents lost, may be the last good copy of a damaged object, so
 // the store's is read, not believed.
-func (rs *restorer) save(ctx context.Context, file string, current *workspace.Object, doomed cas.Tree) error {
-	kept, err := rs.isKept(ctx, current)
+func (rs *restorer) save(ctx context.Context, file string, current *workspace.Object, lost []cas.Digest) error {
+	kept, err := rs.hasAll(ctx, []cas.Digest{current.Digest})
 	if err != nil {
 		return err
 	}
-	if kept {
-		digests := []cas.Digest{current.Digest}
-		for _, e := range doomed {
-			digests = append(digests, e.Digest)
-		}
-		whole, err := rs.isWhole(ctx, digests)
-		if err != nil || whole {
-			return err
-		}
-		_, err = rs.Workspace.Keep(ctx, rs.objects, file)
+	switch {
+	case kept:
+		lost = append(lost, current.Digest)
+	case !rs.isHalfWay(ctx, file, current):
+		return rs.saveNew(ctx, file)
+	}
+	whole, err := rs.isWhole(ctx, lost)
+	if err != nil || whole {
 		return err
 	}
+	_, err = rs.Workspace.Keep(ctx, rs.objects, file)
+	return err
+}
+
+// saveNew puts the content at file, which nobody recorded, into the store.
+func (rs *restorer) saveNew(ctx context.Context, file string) error {
 	saved, err := rs.Workspace.Keep(ctx, rs.objects, file)
 	if err != nil {
 		return err
@@ -98,12 +96,38 @@ func (rs *restorer) save(ctx context.Context, file string, current *workspace.Ob
 	return nil
 }
 
+// isHalfWay reports whether the folder at file is what a restore that was killed
+// left: every file in it is as it is in one of the folders that the restore went
+// from and to. Such a mixture is nobody's.
+func (rs *restorer) isHalfWay(ctx context.Context, file string, current *workspace.Object) bool {
+	mixed := rs.mixed[file]
+	if len(mixed) == 0 || !current.Folder {
+		return false
+	}
+	placed := map[cas.Entry]bool{}
+	for _, d := range mixed {
+		tree, err := rs.tree(ctx, d)
+		if err != nil {
+			continue // what only that one has will count as the user's
+		}
+		for _, e := range tree {
+			placed[e] = true
+		}
+	}
+	for _, e := range current.Tree() {
+		if !placed[e] {
+			return false
+		}
+	}
+	return true
+}
+
 // isKept reports whether the clone's own store has all of o.
 func (r *Repository) isKept(ctx context.Context, o *workspace.Object) (bool, error) {
-	digests := []cas.Digest{o.Digest}
-	for _, e := range o.Tree() {
-		digests = append(digests, e.Digest)
-	}
+	return r.hasAll(ctx, append(compare(o.Tree(), nil).lost(), o.Digest))
+}
+
+func (r *Repository) hasAll(ctx context.Context, digests []cas.Digest) (bool, error) {
 	for _, d := range digests {
 		if _, err := r.objects.Stat(ctx, d); err != nil {
 			var missing *cas.MissingError
@@ -120,19 +144,24 @@ func (r *Repository) isKept(ctx context.Context, o *workspace.Object) (bool, err
 // isWhole reads objects from the clone's own store, which takes damaged ones out
 // of use, and reports whether every byte was right.
 func (r *Repository) isWhole(ctx context.Context, digests []cas.Digest) (bool, error) {
-	whole := true
-	for _, d := range digests {
-		err := copyObject(ctx, io.Discard, r.objects, d)
-		var missing *cas.MissingError
-		var corrupt *cas.CorruptError
-		switch {
-		case errors.As(err, &missing), errors.As(err, &corrupt):
-			whole = false
-		case err != nil:
-			return false, err
+	var broken atomic.Bool
+	digests = inOrder(cas.Store(r.objects), digests, func(d cas.Digest) cas.Digest { return d })
+	size := func(cas.Digest) int64 { return 0 } // not known without a look
+	err := inParts(ctx, digests, size, func(ctx context.Context, part []cas.Digest) error {
+		for _, d := range part {
+			err := copyObject(ctx, io.Discard, r.objects, d)
+			var missing *cas.MissingError
+			var corrupt *cas.CorruptError
+			switch {
+			case errors.As(err, &missing), errors.As(err, &corrupt):
+				broken.Store(true)
+			case err != nil:
+				return err
+			}
 		}
-	}
-	return whole, nil
+		return nil
+	})
+	return err == nil && !broken.Load(), err
 }
 
 // removeGone removes artifacts that this lock brought and no lock names any
@@ -176,7 +205,7 @@ func (rs *restorer) removeOne(ctx context.Context, file string, was placed) erro
 	if tracked, err := rs.isTracked(ctx, file); err != nil || tracked {
 		return err
 	}
-	if kept, err := rs.isKept(ctx, current); err != nil || !kept {
+	if kept, err := rs.isKept(ctx, current); err != nil || !kept && !rs.isHalfWay(ctx, file, current) {
 		return err
 	}
 	if err := rs.touch(); err != nil {

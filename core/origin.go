@@ -34,6 +34,11 @@ func (s *originStore) Open(ctx context.Context, d cas.Digest) (io.ReadCloser, er
 // Stat implements cas.Store. An object that the origin has counts as present
 // because it is brought here first.
 func (s *originStore) Stat(ctx context.Context, d cas.Digest) (int64, error) {
+	var missing *cas.MissingError
+	size, err := s.Local.Stat(ctx, d)
+	if !errors.As(err, &missing) {
+		return size, err
+	}
 	if err := s.fetch(ctx, d); err != nil {
 		return 0, err
 	}

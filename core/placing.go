@@ -8,12 +8,14 @@ import (
 	"path"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/workspace"
 	"github.com/kept-dev/kept/lockfile"
 )
 
-// fetch makes sure that all objects of art are in the store before anything in
-// the working tree is touched, and returns a folder's tree.
-func (rs *restorer) fetch(ctx context.Context, art *lockfile.Artifact) (cas.Tree, error) {
+// fetch makes sure that the store has what is needed to make of is, the folder
+// that is there, what art names, before anything in the working tree is touched.
+// It returns a folder's tree.
+func (rs *restorer) fetch(ctx context.Context, art *lockfile.Artifact, is cas.Tree) (cas.Tree, error) {
 	if !art.Folder {
 		return nil, rs.fetchObject(ctx, art.Hash, art.Size)
 	}
@@ -21,7 +23,7 @@ func (rs *restorer) fetch(ctx context.Context, art *lockfile.Artifact) (cas.Tree
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range tree {
+	for _, e := range compare(is, tree).place {
 		if err := rs.fetchObject(ctx, e.Digest, e.Size); err != nil {
 			return nil, err
 		}
@@ -85,40 +87,84 @@ func copyObject(ctx context.Context, w io.Writer, store cas.Store, d cas.Digest)
 	return errors.Join(err, r.Close())
 }
 
-// put places the content of art, which the store has.
-func (rs *restorer) put(ctx context.Context, it item, tree cas.Tree) error {
-	if !it.art.Folder {
-		info, err := rs.place.File(ctx, rs.Store, it.path, it.art.Hash, it.art.Size, it.art.Executable)
-		if err != nil {
-			return err
-		}
-		rs.Workspace.Note(it.path, info, it.art.Hash)
-		return nil
+// put places the content of art, which the store has, over current: what is
+// there, nil if nothing is.
+func (rs *restorer) put(ctx context.Context, it item, tree cas.Tree, current *workspace.Object) error {
+	if it.art.Folder {
+		return rs.putFolder(ctx, it.path, tree, current)
 	}
-	if err := rs.place.Folder(it.path); err != nil {
+	old := cas.Digest{}
+	if current != nil && !current.Folder {
+		old = current.Digest
+	}
+	info, err := rs.place.Update(ctx, rs.Store, it.path, old, it.art.Hash, it.art.Size, it.art.Executable)
+	if err != nil {
 		return err
 	}
-	var links []cas.Entry
-	for _, e := range tree {
-		if e.Kind == cas.Link {
-			links = append(links, e)
-			continue
+	rs.Workspace.Note(it.path, info, it.art.Hash)
+	return nil
+}
+
+// putFolder places what current does not have as it should be, several files at
+// once, each goroutine in the order in which the store reads fastest.
+func (rs *restorer) putFolder(ctx context.Context, folder string, tree cas.Tree, current *workspace.Object) error {
+	if err := rs.place.Folder(folder); err != nil {
+		return err
+	}
+	var is cas.Tree
+	if current != nil && current.Folder {
+		is = current.Tree()
+	}
+	var files, links []replacing
+	for _, r := range compare(is, tree).place {
+		if r.Kind == cas.Link {
+			links = append(links, r)
+		} else {
+			files = append(files, r)
 		}
-		if err := rs.putEntry(ctx, it.path, e); err != nil {
-			return err
-		}
+	}
+	files = inOrder(rs.Store, files, func(r replacing) cas.Digest { return r.Digest })
+	size := func(r replacing) int64 { return r.Size }
+	err := inParts(ctx, files, size, func(ctx context.Context, part []replacing) error {
+		return rs.putEach(ctx, part, func(s *cas.Session, r replacing) error { return rs.putFile(ctx, s, folder, r) })
+	})
+	if err != nil {
+		return err
 	}
 	// Links come last, so that no file is ever written through one of them.
-	for _, e := range links {
-		if err := rs.putLink(ctx, it.path, e); err != nil {
+	return rs.putEach(ctx, links, func(s *cas.Session, r replacing) error { return rs.putLink(ctx, s, folder, r.Entry) })
+}
+
+// putEach calls put for each entry in a session of its own.
+func (rs *restorer) putEach(ctx context.Context, part []replacing, put func(*cas.Session, replacing) error) error {
+	session := rs.place.Session()
+	for _, r := range part {
+		err := ctx.Err()
+		if err == nil {
+			err = put(session, r)
+		}
+		if err != nil {
+			_ = session.Close()
 			return err
 		}
 	}
+	return session.Close()
+}
+
+func (rs *restorer) putFile(ctx context.Context, s *cas.Session, folder string, r replacing) error {
+	file := path.Join(folder, r.Path)
+	info, err := s.Update(ctx, rs.Store, file, r.old, r.Digest, r.Size, r.Kind == cas.Executable)
+	if err != nil {
+		return err
+	}
+	rs.noting.Lock()
+	defer rs.noting.Unlock()
+	rs.Workspace.Note(file, info, r.Digest)
 	return nil
 }
 
 // putLink places a link, which must stay inside its own folder.
-func (rs *restorer) putLink(ctx context.Context, folder string, e cas.Entry) error {
+func (rs *restorer) putLink(ctx context.Context, s *cas.Session, folder string, e cas.Entry) error {
 	target, err := cas.ReadAll(ctx, rs.Store, e.Digest, e.Size)
 	if err != nil {
 		return err
@@ -126,18 +172,5 @@ func (rs *restorer) putLink(ctx context.Context, folder string, e cas.Entry) err
 	if err := cas.CheckLink(e.Path, string(target)); err != nil {
 		return err
 	}
-	return rs.place.Link(path.Join(folder, e.Path), string(target))
-}
-
-func (rs *restorer) putEntry(ctx context.Context, folder string, e cas.Entry) error {
-	file := path.Join(folder, e.Path)
-	if d, ok := rs.Workspace.Known(file); ok && d == e.Digest {
-		return nil
-	}
-	info, err := rs.place.File(ctx, rs.Store, file, e.Digest, e.Size, e.Kind == cas.Executable)
-	if err != nil {
-		return err
-	}
-	rs.Workspace.Note(file, info, e.Digest)
-	return nil
+	return s.Link(path.Join(folder, e.Path), string(target))
 }

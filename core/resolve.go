@@ -156,6 +156,7 @@ func (m *Merge) restoreSettled(ctx context.Context, u *lockfile.Unmerged) (*Rest
 	}
 	for file, p := range rs.inPlace(wanted) {
 		now.Artifacts[file] = p
+		delete(now.Mixed, file)
 	}
 	state.Locks[m.LockPath()] = now
 	if noted := m.writeState(state); !cas.IsReadOnly(noted) {

@@ -115,7 +115,7 @@ func (p *Project) restoreHeld(ctx context.Context, paths []string) (*Restored, e
 		}
 	} else {
 		rs.marks(p.LockPath(), artifacts, restored{})
-		now = restored{Lock: was.Lock, Artifacts: maps.Clone(was.Artifacts)}
+		now = restored{Lock: was.Lock, Artifacts: maps.Clone(was.Artifacts), Mixed: maps.Clone(was.Mixed)}
 	}
 	err = rs.restoreAll(ctx, wanted)
 	if ctx.Err() != nil {
@@ -126,6 +126,12 @@ func (p *Project) restoreHeld(ctx context.Context, paths []string) (*Restored, e
 	}
 	for _, it := range artifacts {
 		delete(now.Artifacts, it.path)
+		delete(now.Mixed, it.path)
+	}
+	if unfinished := rs.stillMixed(p.LockPath()); now.Mixed == nil {
+		now.Mixed = unfinished
+	} else {
+		maps.Copy(now.Mixed, unfinished)
 	}
 	maps.Copy(now.Artifacts, rs.inPlace(artifacts))
 	if err != nil {

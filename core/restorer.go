@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
@@ -25,6 +26,10 @@ type restorer struct {
 	mark func() error
 	// failed are paths that an unexpected error kept from being restored.
 	failed []string
+	// mixed is what the state says of folders that a killed kept left.
+	mixed map[string][]cas.Digest
+	// noting guards Workspace.Note.
+	noting sync.Mutex
 }
 
 // touch has to come before every change to the worktree.
@@ -43,11 +48,27 @@ func (rs *restorer) touch() error {
 // marks makes the restorer note, before it changes anything, that artifacts of
 // a lock change: those wanted and those that the state has.
 func (rs *restorer) marks(lock string, wanted []item, was restored) {
-	paths := slices.Collect(maps.Keys(was.Artifacts))
-	for _, it := range wanted {
-		paths = append(paths, it.path)
+	next := map[string]placed{}
+	for file := range was.Artifacts {
+		next[file] = placed{}
 	}
-	rs.mark = func() error { return rs.setInFlux(lock, paths) }
+	maps.Copy(next, placedOf(wanted))
+	rs.mark = func() error { return rs.setInFlux(lock, next) }
+	rs.mixed = nil
+	if s, err := rs.readState(); err == nil {
+		rs.mixed = s.Locks[lock].Mixed
+	}
+}
+
+// stillMixed is what the state keeps of folders that could not be finished.
+func (rs *restorer) stillMixed(lock string) map[string][]cas.Digest {
+	s, err := rs.readState()
+	if err != nil {
+		return nil
+	}
+	all := s.Locks[lock].Mixed
+	maps.DeleteFunc(all, func(file string, _ []cas.Digest) bool { return !slices.Contains(rs.failed, file) })
+	return all
 }
 
 func (r *Repository) restorer() *restorer {
@@ -108,7 +129,11 @@ func (rs *restorer) ensure(ctx context.Context, it item) error {
 		rs.leave(it.path, ErrTracked)
 		return nil
 	}
-	tree, err := rs.fetch(ctx, it.art)
+	var is cas.Tree
+	if current != nil && current.Folder {
+		is = current.Tree()
+	}
+	tree, err := rs.fetch(ctx, it.art, is)
 	var missing *cas.MissingError
 	var corrupt *cas.CorruptError
 	gone := errors.As(err, &missing) || errors.As(err, &corrupt)
@@ -133,11 +158,11 @@ func (rs *restorer) ensure(ctx context.Context, it item) error {
 		rs.report.Missing = append(rs.report.Missing, MissingArtifact{Path: it.path, Hash: it.art.Hash})
 		return nil
 	}
-	err = rs.put(ctx, it, tree)
+	err = rs.put(ctx, it, tree, current)
 	for errors.As(err, &corrupt) && corrupt.Quarantine != "" {
 		// One damaged object less in the way: the origin may have a good one.
-		if tree, err = rs.fetch(ctx, it.art); err == nil {
-			err = rs.put(ctx, it, tree)
+		if tree, err = rs.fetch(ctx, it.art, nil); err == nil {
+			err = rs.put(ctx, it, tree, nil)
 		}
 	}
 	var unsafe *cas.UnsafeError

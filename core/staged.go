@@ -115,7 +115,7 @@ func (r *Repository) missingObjects(ctx context.Context, file string, lock *lock
 	var problems []StagedProblem
 	rs := r.restorer()
 	for _, a := range artifactsOf(lock) {
-		if _, err := rs.fetch(ctx, a.Artifact); err != nil {
+		if _, err := rs.fetch(ctx, a.Artifact, nil); err != nil {
 			m := &MissingArtifact{Path: path.Join(parent(file), a.Path), Hash: a.Hash}
 			problems = append(problems, StagedProblem{Lock: file, Stage: a.Stage, Missing: m})
 		}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
@@ -31,6 +32,10 @@ type restored struct {
 	Lock cas.Digest `json:"lock"`
 	// Artifacts maps paths relative to the worktree to the digests put there.
 	Artifacts map[string]placed `json:"artifacts,omitempty"`
+	// Mixed maps folders in flux to the trees that their files may come from: a
+	// restore that is killed leaves files of the one that was there and of the one
+	// that was to be.
+	Mixed map[string][]cas.Digest `json:"mixed,omitempty"`
 }
 
 // placed is what kept put at a path. The zero value says that kept is changing
@@ -44,16 +49,39 @@ type placed struct {
 
 func (p placed) inFlux() bool { return p.Hash.IsZero() }
 
-// setInFlux notes that artifacts of a lock are about to change. Without that
-// note, a kept that is killed before it writes what it placed would leave a
-// state that looks as if nothing had happened, and the next checkout of the
-// former lock would leave the artifacts of another one in place.
-func (r *Repository) setInFlux(lock string, paths []string) error {
-	unknown := map[string]placed{}
-	for _, file := range paths {
-		unknown[file] = placed{}
+// maxMixed is how many trees of a folder in flux are remembered.
+const maxMixed = 8
+
+// setInFlux notes that artifacts of a lock are about to become next, where that
+// is known. Without that note, a kept that is killed before it writes what it
+// placed would leave a state that looks as if nothing had happened, and the next
+// checkout of the former lock would leave the artifacts of another one in place.
+func (r *Repository) setInFlux(lock string, next map[string]placed) error {
+	s, err := r.readState()
+	if err != nil {
+		return err
 	}
-	return r.setPlaced(lock, unknown)
+	entry := s.Locks[lock]
+	if entry.Artifacts == nil {
+		entry.Artifacts = map[string]placed{}
+	}
+	if entry.Mixed == nil {
+		entry.Mixed = map[string][]cas.Digest{}
+	}
+	for file, will := range next {
+		trees := entry.Mixed[file]
+		for _, p := range []placed{entry.Artifacts[file], will} {
+			if p.Folder && !slices.Contains(trees, p.Hash) {
+				trees = append(trees, p.Hash)
+			}
+		}
+		if len(trees) > 0 {
+			entry.Mixed[file] = trees[max(0, len(trees)-maxMixed):]
+		}
+		entry.Artifacts[file] = placed{}
+	}
+	s.Locks[lock] = entry
+	return r.writeState(s)
 }
 
 // setPlaced updates what the state says of some artifacts of a lock.
@@ -67,6 +95,9 @@ func (r *Repository) setPlaced(lock string, changes map[string]placed) error {
 		entry.Artifacts = map[string]placed{}
 	}
 	maps.Copy(entry.Artifacts, changes)
+	for file := range changes {
+		delete(entry.Mixed, file)
+	}
 	s.Locks[lock] = entry
 	return r.writeState(s)
 }

@@ -111,7 +111,7 @@ func (p *Project) Status(ctx context.Context) (*Status, error) {
 func (p *Project) artifactStatus(ctx context.Context, st *Status, a namedArtifact) (cas.Digest, error) {
 	file := p.join(a.Path)
 	note := func(state ArtifactState) bool {
-		_, err := p.restorer().fetch(ctx, a.Artifact)
+		_, err := p.restorer().fetch(ctx, a.Artifact, nil)
 		st.Artifacts = append(st.Artifacts, ArtifactStatus{Name: a.Name, Path: a.Path, State: state, Stored: err == nil})
 		return err == nil
 	}
