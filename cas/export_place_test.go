@@ -3,6 +3,7 @@ package cas
 import (
 	"io/fs"
 	"os"
+	"sync/atomic"
 )
 
 // SetFault puts fault in front of everything that p does to the disk.
@@ -114,4 +115,30 @@ func CloneInto(to *os.File, dir, name string) error {
 	f := &folder{Root: root}
 	defer f.Close()
 	return cloneInto(to, f, name)
+}
+
+// CountWrites returns a function that tells how many bytes p has written since.
+func (p *Placer) CountWrites() func() int {
+	real := p.ops.create
+	n := new(atomic.Int64)
+	p.ops.create = func(dir *folder, name string, perm fs.FileMode) (placeFile, error) {
+		f, err := real(dir, name, perm)
+		return countedPlaceFile{f, n}, err
+	}
+	return func() int { return int(n.Load()) }
+}
+
+type countedPlaceFile struct {
+	placeFile
+	n *atomic.Int64
+}
+
+func (f countedPlaceFile) Write(p []byte) (int, error) {
+	f.n.Add(int64(len(p)))
+	return f.placeFile.Write(p)
+}
+
+func (f countedPlaceFile) WriteAt(p []byte, off int64) (int, error) {
+	f.n.Add(int64(len(p)))
+	return f.placeFile.WriteAt(p, off)
 }
