@@ -19,7 +19,7 @@ TEST_PYTHON = $(shell hack/venv.sh test hack/requirements/test.txt examples/sent
 # The tests of the Python module run the program too: with the one that was just built.
 PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack:$(CURDIR)/ci/tests
 
-.PHONY: build demo review test test-go test-python lint fmt fmt-check fuzz bench wheel check-wheel cross clean
+.PHONY: build demo review test test-go test-python lint fmt fmt-check fuzz bench bench-store wheel check-wheel cross clean
 
 build: ## the static binary, bin/kept
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kept$(EXE) ./cmd/kept
@@ -59,6 +59,9 @@ fuzz: ## every fuzz target for FUZZTIME
 bench: build ## micro-benchmarks, then kept against git on the clock; DVC=1 against DVC as well
 	go test -run '^$$' -bench . -benchmem ./...
 	hack/bench.sh
+
+bench-store: build ## the store beside git-lfs, git-annex, restic, borg and DVC; most of an hour on a quiet machine
+	hack/bench-store.sh
 
 wheel: ## the Python wheel of this platform, or of all of WHEELS, with the binary inside, into dist/
 	@for target in $(WHEELS); do \
