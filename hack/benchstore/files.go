@@ -38,7 +38,7 @@ func (b *bench) smallFiles() error {
 	restore := t.row("restore over nothing", seconds, limit{most: 0.5, than: best})
 	links := t.row("restore, links only", seconds)
 
-	err = b.inTurn(b.rounds, contenders, path, func(turn *trial) {
+	err = b.inTurn(t, b.rounds, contenders, path, func(turn *trial) {
 		turn.place(source)
 		turn.age()
 		turn.keep(add)

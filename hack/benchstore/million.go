@@ -68,7 +68,7 @@ func (b *bench) million() error {
 					return err
 				})
 			}
-			if err := b.inTurn(1, []contender{b.newKept(path)}, path, turn); err != nil {
+			if err := b.inTurn(t, 1, []contender{b.newKept(path)}, path, turn); err != nil {
 				return err
 			}
 		}

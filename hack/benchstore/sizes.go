@@ -15,21 +15,22 @@ const days = 20
 
 // kind is data whose stored size is measured.
 type kind struct {
-	name, file string
-	// write writes the versions of file, in order, and returns their paths.
+	name string
+	// write writes the versions of a file into a folder and returns their paths, in order.
 	write  func(dir string) ([]string, error)
 	limits []limit
 }
 
 // sizes measures stored bytes: no clock, one round.
 func (b *bench) sizes() error {
+	const path = "data"
 	size := b.size / 8
-	t := &table{title: "Stored sizes", subject: "kept", peers: map[string]bool{"restic": true, "borg": true},
-		columns: []string{physical, "kept", "zstd -3", "restic", "borg"}}
-	notes := []string{
+	contenders, notes := present([]contender{b.newKept(path), restic(path), borg(path)})
+	t := newTable("Stored sizes", contenders)
+	t.columns = append([]string{physical, "zstd -3"}, t.columns...)
+	t.notes = append(notes,
 		"physical: the data as it is, which is also what git-lfs, git-annex and DVC keep: each distinct file whole. Where there are versions, their sum.",
-		"zstd -3: of each file for itself; of versions, all of them one after the other with --long=27.",
-	}
+		"zstd -3: of each file for itself; of versions, all of them one after the other with --long=27.")
 	of := func(most float64, than string) []limit { return []limit{{most: most, than: than}} }
 	single := func(write func(name string) error) func(string) ([]string, error) {
 		return func(dir string) ([]string, error) {
@@ -41,26 +42,26 @@ func (b *bench) sizes() error {
 		return single(func(name string) error { return writeWeights(name, size, e) })
 	}
 	kinds := []kind{
-		{"float32", "model.safetensors", floats(float32s), of(0.86, physical)},
-		{"bfloat16", "model.safetensors", floats(bfloat16s), of(0.70, physical)},
-		{"float16", "model.safetensors", floats(float16s), nil},
-		{"float64", "model.safetensors", floats(float64s), nil},
-		{"float32 that was bfloat16", "model.safetensors", floats(upcasts), nil},
-		{"CSV", "sales.csv", single(func(name string) error { return writeStream(name, salesHeader, sales(1), size) }), of(1, "zstd -3")},
-		{"reviews (generated text)", "reviews.tsv", single(func(name string) error { return writeStream(name, "rating\ttext\n", reviews(1), size) }), nil},
-		{"gzip members", "sales.csv.gz", single(func(name string) error { return writeMembers(name, size) }), nil},
-		{"zeros", "zeros.bin", single(func(name string) error { return writeStream(name, "", zeros{}, size) }), nil},
+		{"float32", floats(float32s), of(0.86, physical)},
+		{"bfloat16", floats(bfloat16s), of(0.70, physical)},
+		{"float16", floats(float16s), nil},
+		{"float64", floats(float64s), nil},
+		{"float32 that was bfloat16", floats(upcasts), nil},
+		{"CSV", single(func(name string) error { return writeStream(name, salesHeader, sales(1), size) }), of(1, "zstd -3")},
+		{"reviews (generated text)", single(func(name string) error { return writeStream(name, "rating\ttext\n", reviews(1), size) }), nil},
+		{"gzip members", single(func(name string) error { return writeMembers(name, size) }), nil},
+		{"zeros", single(func(name string) error { return writeStream(name, "", zeros{}, size) }), nil},
 	}
 	growing := func(dir string) ([]string, error) { return growingSales(dir, size*100/128) }
-	formats := []kind{{"growing CSV", "sales.csv", growing, of(1.5, "the last alone")}}
+	formats := []kind{{"growing CSV", growing, of(1.5, "the last alone")}}
 	if b.arrow == "" {
-		notes = append(notes, "Parquet was skipped: hack/bench-store.sh fetches pyarrow, -arrow names it")
+		t.notes = append(t.notes, "Parquet was skipped: hack/bench-store.sh fetches pyarrow, -arrow names it")
 	} else {
 		for _, f := range []struct{ name, option string }{
 			{"the same as Parquet", "default"},
 			{"the same as Parquet, content-defined pages", "content-defined"},
 		} {
-			formats = append(formats, kind{f.name, "sales.parquet", func(dir string) ([]string, error) {
+			formats = append(formats, kind{f.name, func(dir string) ([]string, error) {
 				names, err := growing(dir)
 				if err != nil {
 					return nil, err
@@ -71,7 +72,7 @@ func (b *bench) sizes() error {
 		}
 	}
 	for _, f := range formats {
-		last := kind{f.name + ", the last version alone", f.file, func(dir string) ([]string, error) {
+		last := kind{f.name + ", the last version alone", func(dir string) ([]string, error) {
 			names, err := f.write(dir)
 			if err != nil {
 				return nil, err
@@ -89,53 +90,53 @@ func (b *bench) sizes() error {
 			}
 		}
 		r := t.row(k.name, megabytes, k.limits...)
-		missing, err := b.measureSizes(r, k)
-		if err != nil {
+		if err := b.measureSizes(t, r, k, contenders, path); err != nil {
 			return err
-		}
-		if previous == nil {
-			notes = append(notes, missing...)
 		}
 		previous = r
 	}
-	t.notes = notes
 	t.print(b.out)
 	return nil
 }
 
-// measureSizes fills a row, and returns what is to be said about the contenders.
-func (b *bench) measureSizes(r *row, k kind) (notes []string, err error) {
+// measureSizes fills a row: every version is kept, the last one comes back.
+func (b *bench) measureSizes(t *table, r *row, k kind, contenders []contender, path string) error {
 	dir := filepath.Join(b.dir, "versions")
 	if err := os.Mkdir(dir, 0o777); err != nil {
-		return nil, err
+		return err
 	}
 	defer removeAll(dir)
 	names, err := k.write(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var plain int64
 	for _, name := range names {
 		info, err := os.Stat(name)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		plain += info.Size()
 	}
 	r.add(physical, sample{value: float64(plain)})
-	if err := b.compress(r, names); err != nil {
-		return nil, err
+	want, err := fingerprint(names[len(names)-1])
+	if err != nil {
+		return err
 	}
-	contenders, notes := present([]contender{b.newKept(k.file), restic(k.file), borg(k.file)})
-	err = b.inTurn(1, contenders, k.file, func(turn *trial) {
+	if err := b.compress(r, names); err != nil {
+		return err
+	}
+	return b.inTurn(t, 1, contenders, path, func(turn *trial) {
 		for i, name := range names {
 			turn.place(name)
 			turn.run(turn.add(i + 1))
 			turn.run(turn.settle)
 		}
 		turn.measureStore(r, 0)
+		turn.drop()
+		turn.run(turn.restore(len(names)))
+		turn.check(want)
 	})
-	return notes, err
 }
 
 // compress adds what zstd makes of all the files in one stream.

@@ -16,7 +16,7 @@ func (b *bench) start() error {
 	t := &table{title: "Start", subject: "kept", columns: []string{"git --version", "kept"}}
 	limit := limit{most: 3, than: "git --version"}
 	version, status := t.row("kept version", seconds, limit), t.row("kept status, nothing changed", seconds, limit)
-	err := b.inTurn(1, []contender{b.newKept(path)}, path, func(turn *trial) {
+	err := b.inTurn(t, 1, []contender{b.newKept(path)}, path, func(turn *trial) {
 		turn.place(source)
 		turn.age()
 		turn.run(turn.add(1))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // trial is one contender's turn in one round, in a repository of its own. Its
@@ -20,9 +21,9 @@ type trial struct {
 	version int
 }
 
-// rounds lets every contender take its turn, in every round; turn is given the
-// number of the round. One whose turn fails takes no other.
-func (b *bench) inTurn(rounds int, all []contender, path string, turn func(*trial)) error {
+// inTurn lets every contender take its turn, in every round. One whose turn fails
+// takes no other, and the table says so.
+func (b *bench) inTurn(table *table, rounds int, all []contender, path string, turn func(*trial)) error {
 	out := map[string]bool{}
 	for round := range rounds {
 		for _, c := range all {
@@ -41,6 +42,7 @@ func (b *bench) inTurn(rounds int, all []contender, path string, turn func(*tria
 				t.err = fmt.Errorf("%s failed in round %d and was left out from then on: %w", c.name, round+1, t.err)
 				fmt.Fprintln(b.log, t.err)
 				b.failed = append(b.failed, t.err)
+				table.notes = append(table.notes, strings.ReplaceAll(t.err.Error(), "\n", " "))
 			}
 			if err := removeAll(t.dir); err != nil {
 				return err

@@ -42,7 +42,7 @@ func (b *bench) weights() error {
 	checkout := t.row("git checkout of the first version, with hooks", seconds)
 	fromStore := t.row("kept restore after a checkout without hooks", seconds)
 
-	err = b.inTurn(b.rounds, contenders, path, func(turn *trial) {
+	err = b.inTurn(t, b.rounds, contenders, path, func(turn *trial) {
 		turn.place(first)
 		turn.keep(add)
 		now := turn.measureStore(size, 0)
