@@ -13,7 +13,6 @@ const glances = 5
 func (b *bench) smallFiles() error {
 	const path = "data"
 	source := filepath.Join(b.dir, "source")
-	defer removeAll(source)
 	if err := (folder{files: b.files, perFolder: 100, size: lognormal}).write(source); err != nil {
 		return err
 	}

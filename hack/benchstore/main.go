@@ -34,12 +34,12 @@ func main() {
 	flag.Int64Var(&b.size, "size", 1<<30, "`bytes` of the weights; the files of sizes have an eighth")
 	flag.IntVar(&b.files, "files", 50_000, "small `files`; the group million has 2 and 20 times as many")
 	only := flag.String("only", "", "measure one `group`: weights, files, start, sizes or million, which is left out otherwise")
-	keep := flag.Bool("keep", false, "leave the temporary folder")
+	flag.BoolVar(&b.keep, "keep", false, "leave the temporary folder, with the repositories of the last round")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b.ctx = ctx
-	err := b.main(*only, *keep)
+	err := b.main(*only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		stop()
@@ -54,13 +54,14 @@ type bench struct {
 	kept, dvc, arrow string
 	rounds, files    int
 	size             int64
-	// dir is the temporary folder.
+	keep             bool
+	// dir is the temporary folder, or that of the group in it.
 	dir string
 	// failed are the contenders' errors, which end their part and nobody else's.
 	failed []error
 }
 
-func (b *bench) main(only string, keep bool) (err error) {
+func (b *bench) main(only string) (err error) {
 	groups := []struct {
 		name string
 		run  func() error
@@ -81,22 +82,35 @@ func (b *bench) main(only string, keep bool) (err error) {
 	if b.dir, err = os.MkdirTemp("", "kept-benchstore-"); err != nil {
 		return err
 	}
-	if keep {
-		fmt.Fprintln(b.log, "data and repositories:", b.dir)
+	root := b.dir
+	if b.keep {
+		fmt.Fprintln(b.log, "data and repositories:", root)
 	} else {
-		defer func() { err = errors.Join(err, removeAll(b.dir)) }()
+		defer func() { err = errors.Join(err, removeAll(root)) }()
 	}
 	if err := b.isolate(); err != nil {
 		return err
 	}
 	for _, g := range groups {
 		if only == g.name || only == "" && g.name != "million" {
-			if err := g.run(); err != nil {
+			if err := b.group(filepath.Join(root, g.name), g.run); err != nil {
 				return fmt.Errorf("%s: %w", g.name, err)
 			}
 		}
 	}
 	return errors.Join(b.failed...)
+}
+
+// group runs a group in a folder of its own.
+func (b *bench) group(dir string, run func() error) error {
+	b.dir = dir
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return err
+	}
+	if err := run(); err != nil || b.keep {
+		return err
+	}
+	return removeAll(dir)
 }
 
 // isolate keeps the user's configuration and caches out of the contenders' sight,

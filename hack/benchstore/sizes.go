@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -100,12 +101,12 @@ func (b *bench) sizes() error {
 }
 
 // measureSizes fills a row: every version is kept, the last one comes back.
-func (b *bench) measureSizes(t *table, r *row, k kind, contenders []contender, path string) error {
+func (b *bench) measureSizes(t *table, r *row, k kind, contenders []contender, path string) (err error) {
 	dir := filepath.Join(b.dir, "versions")
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return err
 	}
-	defer removeAll(dir)
+	defer func() { err = errors.Join(err, removeAll(dir)) }()
 	names, err := k.write(dir)
 	if err != nil {
 		return err

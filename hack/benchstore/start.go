@@ -9,7 +9,6 @@ const starts = 20
 func (b *bench) start() error {
 	const path = "data.csv"
 	source := filepath.Join(b.dir, "source.csv")
-	defer removeAll(source)
 	if err := writeStream(source, salesHeader, sales(1), 1<<20); err != nil {
 		return err
 	}

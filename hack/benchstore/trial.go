@@ -30,8 +30,8 @@ func (b *bench) inTurn(table *table, rounds int, all []contender, path string, t
 			if out[c.name] {
 				continue
 			}
-			t := &trial{bench: b, contender: c, dir: filepath.Join(b.dir, "repository"), path: path}
-			t.err = os.Mkdir(t.dir, 0o777)
+			t := &trial{bench: b, contender: c, dir: filepath.Join(b.dir, c.name), path: path}
+			t.do(func() error { return errors.Join(removeAll(t.dir), os.Mkdir(t.dir, 0o777)) })
 			t.run(c.setup)
 			turn(t)
 			if err := b.ctx.Err(); err != nil {
@@ -43,6 +43,9 @@ func (b *bench) inTurn(table *table, rounds int, all []contender, path string, t
 				fmt.Fprintln(b.log, t.err)
 				b.failed = append(b.failed, t.err)
 				table.notes = append(table.notes, strings.ReplaceAll(t.err.Error(), "\n", " "))
+			}
+			if b.keep {
+				continue
 			}
 			if err := removeAll(t.dir); err != nil {
 				return err

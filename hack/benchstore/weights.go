@@ -12,8 +12,6 @@ const minSize = 8 << 20
 func (b *bench) weights() error {
 	const path = "model.safetensors"
 	first, second := filepath.Join(b.dir, "first.safetensors"), filepath.Join(b.dir, "second.safetensors")
-	defer removeAll(first)
-	defer removeAll(second)
 	if err := writeWeights(first, b.size, float32s); err != nil {
 		return err
 	}
