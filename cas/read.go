@@ -82,7 +82,14 @@ func (l *Local) read(at pack.Location) ([]byte, error) {
 		at = again
 	}
 	if reason := damage(err); reason != nil {
-		return nil, l.quarantine(at.Key, at.Pack, reason)
+		corrupt := l.quarantine(at.Key, at.Pack, reason)
+		// The damage may be that of a neighbour: then this one was salvaged.
+		if saved, err := l.find(at.Key); err == nil && saved.Pack != at.Pack {
+			if b, err := l.readOnce(saved); err == nil {
+				return b, nil
+			}
+		}
+		return nil, corrupt
 	}
 	return nil, fmt.Errorf("read object %s: %w", Digest(at.Key), err)
 }
