@@ -485,7 +485,9 @@ func (w *worker) restore() {
 		return // nothing was kept yet
 	}
 	if w.rng.IntN(3) == 0 && len(w.outputs) > 0 {
-		w.put("models/model.bin", w.content()) // perhaps content that no store has: it is saved first
+		if _, ok := w.outputs["models/model.bin"]; ok {
+			w.put("models/model.bin", w.content()) // perhaps content that no store has: it is saved first
+		}
 	}
 	if _, ok := w.do("kept", "restore"); ok {
 		w.check("after a restore")
