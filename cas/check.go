@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kept-dev/kept/cas/codec"
 	"github.com/kept-dev/kept/cas/disk"
 	"github.com/kept-dev/kept/cas/pack"
 )
@@ -221,8 +220,8 @@ func (c *check) group(p *pack.Pack, n uint32, entries []pack.Entry) error {
 	}
 	plain = plain[:g.Plain]
 	defer plainBuffers.put(plain)
-	if err := codec.Decode(codec.Method(g.Method), stored, plain); err != nil {
-		return &damageError{fmt.Errorf("group %d: %w", n, err)}
+	if err := decodeGroup(g, stored, plain); err != nil {
+		return fmt.Errorf("group %d: %w", n, err)
 	}
 	for _, e := range entries {
 		if !isWhole(e, plain, true) {

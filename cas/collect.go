@@ -318,8 +318,8 @@ func (c *collection) copyEntries(b *batch, p *pack.Pack, n uint32, entries []pac
 		return b.shelf.append(codec.Method(g.Method), int(g.Plain), stored, entries)
 	}
 	plain := make([]byte, g.Plain)
-	if err := codec.Decode(codec.Method(g.Method), stored, plain); err != nil {
-		return &damageError{err}
+	if err := decodeGroup(g, stored, plain); err != nil {
+		return err
 	}
 	for _, e := range entries {
 		if !isWhole(e, plain, true) {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/kept-dev/kept/cas/codec"
 	"github.com/kept-dev/kept/cas/pack"
 )
 
@@ -174,8 +173,8 @@ func (l *Local) decodeInto(buf []byte, name pack.Name, n uint32) ([]byte, error)
 		buf = make([]byte, max(int(g.Plain), groupMost))
 	}
 	plain := buf[:g.Plain]
-	if err := codec.Decode(codec.Method(g.Method), b, plain); err != nil {
-		return nil, &damageError{err}
+	if err := decodeGroup(g, b, plain); err != nil {
+		return nil, err
 	}
 	return plain, nil
 }

@@ -1,6 +1,7 @@
 package cas
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 
@@ -86,4 +87,14 @@ func (b *batch) encode(class codec.Class, runs [][]byte, entries []pack.Entry) e
 		plain += len(run)
 	}
 	return b.shelf.append(method, plain, stored, entries)
+}
+
+// decodeGroup fills plain from the stored bytes of a group. What does not decode
+// is damage, but for what a newer version of this program has encoded.
+func decodeGroup(g pack.Group, stored, plain []byte) error {
+	err := codec.Decode(codec.Method(g.Method), stored, plain)
+	if err != nil && !errors.Is(err, codec.ErrMethod) {
+		return &damageError{err}
+	}
+	return err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/kept-dev/kept/cas/codec"
 	"github.com/kept-dev/kept/cas/pack"
 )
 
@@ -137,8 +136,8 @@ func (l *Local) decode(name pack.Name, n uint32) ([]byte, error) {
 	}
 	stored = b
 	plain := make([]byte, g.Plain)
-	if err := codec.Decode(codec.Method(g.Method), b, plain); err != nil {
-		return nil, &damageError{err}
+	if err := decodeGroup(g, b, plain); err != nil {
+		return nil, err
 	}
 	return plain, nil
 }

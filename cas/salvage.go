@@ -2,6 +2,7 @@ package cas
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -72,20 +73,23 @@ func (s *shelf) copyGroup(p *pack.Pack, n uint32, entries []pack.Entry) (lost []
 	if err != nil && damage(err) == nil {
 		return nil, err // the disk can't say now
 	}
-	whole := err == nil
+	sound := err == nil
 	plain := make([]byte, g.Plain)
-	if len(stored) > 0 && codec.Decode(codec.Method(g.Method), stored, plain) != nil {
+	switch err := decodeGroup(g, stored, plain); {
+	case sound && errors.Is(err, codec.ErrMethod):
+		return nil, s.append(codec.Method(g.Method), int(g.Plain), stored, entries)
+	case err != nil:
 		plain = nil
 	}
 	var good []pack.Entry
 	for _, e := range entries {
-		if plain != nil && len(stored) > 0 && isWhole(e, plain, whole) {
+		if plain != nil && isWhole(e, plain, sound) {
 			good = append(good, e)
 		} else {
 			lost = append(lost, e.Key)
 		}
 	}
-	if whole && len(lost) == 0 {
+	if sound && len(lost) == 0 {
 		return nil, s.append(codec.Method(g.Method), int(g.Plain), stored, entries)
 	}
 	for _, e := range good {

@@ -153,6 +153,10 @@ func (e *Encoder) verify(method Method, runs [][]byte, size int) error {
 	return nil
 }
 
+// ErrMethod reports a group that a newer version of this program encoded: it is
+// not damaged, but cannot be read.
+var ErrMethod = errors.New("it is encoded in a way that this version of kept does not know")
+
 // Decode fills plain, which has the size of the group, from its stored form.
 // Any input is safe: what does not decode to exactly len(plain) bytes is an error. It may be
 // called from many goroutines.
@@ -169,7 +173,7 @@ func Decode(method Method, stored, plain []byte) error {
 	case Planes:
 		return decodePlanes(stored, plain)
 	}
-	return fmt.Errorf("unknown method %d", method)
+	return fmt.Errorf("%w: %d", ErrMethod, method)
 }
 
 // trialSize is how much of a group is tried.

@@ -75,7 +75,7 @@ func TestMin(t *testing.T) {
 	least("  entropy", 64<<10, d, func() { l.measure() })
 	least("  text", 64<<10, d, func() { l.text() })
 	least("probe 64K", 64<<10, d, func() { Probe(src[:64<<10]) })
-	for _, name := range []string{"float32", "bfloat16", "float16", "float64", "float32 from bfloat16", "int8 weights", "int32 tokens", "int64 tokens","float32 sparse","float32 of 256 values","nothing but zeros","csv","noise"} {
+	for _, name := range []string{"float32", "bfloat16", "float16", "float64", "float32 from bfloat16", "int8 weights", "int32 tokens", "int64 tokens", "float32 sparse", "float32 of 256 values", "nothing but zeros", "csv", "noise"} {
 		b := kindNamed(name).make(newRand(), benchSize)
 		e := NewEncoder()
 		runs := [][]byte{b}

@@ -17,7 +17,7 @@ var (
 	zstdEncoders = newZstdEncoders(zstd.SpeedDefault)
 	// trialEncoders are for finding out whether it is worth it.
 	trialEncoders = newZstdEncoders(zstd.SpeedFastest)
-	zstdDecoders = sync.Pool{New: func() any {
+	zstdDecoders  = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil,
 			zstd.WithDecoderConcurrency(1),
 			zstd.WithDecoderMaxWindow(window),
