@@ -110,10 +110,21 @@ type namedFS struct{ osFS }
 func (namedFS) Temp(dir string) (Temp, error) { return openNamedTemp(dir) }
 
 // Foreign is OS for reading what belongs to somebody else: a file that is a
-// link counts as missing, and no pipe is waited for.
+// link counts as missing, and no pipe is waited for. What would change anything
+// is fs.ErrPermission.
 var Foreign FS = foreignFS{}
 
 type foreignFS struct{ osFS }
+
+func refuse(op, name string) error { return &fs.PathError{Op: op, Path: name, Err: fs.ErrPermission} }
+
+func (foreignFS) Mkdir(name string) error              { return refuse("mkdir", name) }
+func (foreignFS) Temp(dir string) (Temp, error)        { return nil, refuse("create temporary file", dir) }
+func (foreignFS) Rename(from, _ string) error          { return refuse("rename", from) }
+func (foreignFS) Link(from, _ string) error            { return refuse("link", from) }
+func (foreignFS) Remove(name string) error             { return refuse("remove", name) }
+func (foreignFS) Touch(name string, _ time.Time) error { return refuse("touch", name) }
+func (foreignFS) SyncDir(name string) error            { return refuse("sync", name) }
 
 func (foreignFS) Open(name string) (File, error) {
 	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
