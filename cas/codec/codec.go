@@ -177,7 +177,7 @@ func Decode(method Method, stored, plain []byte) error {
 }
 
 // trialSize is how much of a group is tried.
-const trialSize = 32 << 10
+const trialSize = 64 << 10
 
 // zstdIsSmaller tries both methods on a part of the group.
 func (e *Encoder) zstdIsSmaller(runs [][]byte, size int) bool {

@@ -7,8 +7,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// window is the largest that an encoder uses and a decoder accepts. Zstandard knows a
-// window per frame; the groups of kept are not larger, so that each is one segment.
+// window is the largest that an encoder uses and a decoder accepts. Groups are smaller,
+// so that each is one segment.
 const window = 8 << 20
 
 // The coders are made when they are first used: making one costs some microseconds and
@@ -35,7 +35,6 @@ func newZstdEncoders(level zstd.EncoderLevel) *sync.Pool {
 			zstd.WithEncoderLevel(level),
 			zstd.WithEncoderConcurrency(1),
 			zstd.WithWindowSize(window),
-			zstd.WithSingleSegment(true),
 			zstd.WithEncoderCRC(false)) // the pack has one, and the content a hash
 		if err != nil {
 			panic(err) // the options are constants
