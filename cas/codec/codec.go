@@ -102,7 +102,7 @@ func (e *Encoder) encode(class Class, runs [][]byte, size int) Method {
 		return Raw
 	}
 	e.planes.prepare(class.stride(), runs)
-	if e.planes.mixed() && e.zstdIsSmaller(runs, size) {
+	if e.planes.mayRepeat() && e.zstdIsSmaller(runs, size) {
 		return e.zstd(runs)
 	}
 	if e.planes.mask == 0 {
@@ -114,7 +114,7 @@ func (e *Encoder) encode(class Class, runs [][]byte, size int) Method {
 
 func (e *Encoder) zstd(runs [][]byte) Method {
 	plain := e.join(runs)
-	e.out = appendZstd(e.out[:0], plain, zstdEncoders)
+	e.out = appendZstd(e.out[:0], plain)
 	return Zstd
 }
 
@@ -193,6 +193,6 @@ func (e *Encoder) zstdIsSmaller(runs [][]byte, size int) bool {
 		e.out = p.append(e.out[:0], [][]byte{plain})
 		n = len(e.out)
 	}
-	e.out = appendZstd(e.out[:0], plain, trialEncoders)
+	e.out = appendZstd(e.out[:0], plain)
 	return len(e.out) < n-n/16
 }

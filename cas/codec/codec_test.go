@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -12,9 +13,22 @@ import (
 )
 
 // kinds are data of all sorts, size bytes of each.
-var kinds = []kind{
+var kinds []kind
+
+func init() { kinds = allKinds } // which name each other
+
+var allKinds = []kind{
 	{"nothing but zeros", Values1, func(r *rand.Rand, size int) []byte { return make([]byte, size) }},
 	{"noise", Incompressible, noise},
+	{"gzip", Incompressible, func(r *rand.Rand, size int) []byte {
+		var b bytes.Buffer
+		w := gzip.NewWriter(&b)
+		for b.Len() < size {
+			w.Write(text(r, 100000))
+			w.Flush()
+		}
+		return b.Bytes()[:size]
+	}},
 	{"text", Text, text},
 	{"csv", Text, table},
 	{"json", Text, jsonLines},
@@ -54,6 +68,10 @@ var kinds = []kind{
 	}},
 	{"float64", Values8, func(r *rand.Rand, size int) []byte {
 		return values8(size, func() uint64 { return math.Float64bits(r.NormFloat64() * (1 + r.Float64()/1024)) })
+	}},
+	{"float64 pickled", Values8, func(r *rand.Rand, size int) []byte {
+		head := "\x80\x04\x95\xa8\x00\x00\x00\x00\x00\x00\x00\x8c\x15numpy.core.multiarray\x94\x8c\x0c_reconstruct\x94\x93\x94\x8c\x05numpy"
+		return append([]byte(head), kindNamed("float64").make(r, size)...)[:size]
 	}},
 	{"float64 from float32", Values8, func(r *rand.Rand, size int) []byte {
 		return values8(size, func() uint64 { return math.Float64bits(float64(float32(r.NormFloat64()))) })

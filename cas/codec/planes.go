@@ -36,7 +36,8 @@ const blockValues = 256 << 10
 
 type planesEncoder struct {
 	stride   int
-	mask     uint8
+	mask     uint8 // of lanes to code
+	constant uint8 // of lanes that hardly vary
 	sections []section
 	planes   planeBuffers
 	huffman  huffmanEncoder
@@ -76,10 +77,13 @@ func (p *planesEncoder) prepare(stride int, runs [][]byte) {
 			p.sections = append(p.sections, section{len(piece), min(skip, len(piece))})
 		}
 	}
-	p.mask = 0
+	p.mask, p.constant = 0, 0
 	for i := range stride {
 		if sum[i] > uneven*float64(size) {
 			p.mask |= 1 << i
+		}
+		if sum[i] > 0.99*float64(size) {
+			p.constant |= 1 << i
 		}
 	}
 }
@@ -100,17 +104,15 @@ func phase(stride int, c *[8]float64) (best int) {
 	return best
 }
 
-// mixed reports whether there are lanes with few values where a float has its mantissa, so that values may repeat.
-func (p *planesEncoder) mixed() bool {
-	switch p.stride {
-	case 2:
-		return p.mask&^0b10 != 0
-	case 4:
-		return p.mask&^0b1000 != 0
-	case 8:
-		return p.mask&^0b11000000 != 0
+// mayRepeat reports whether it is worth looking for values that repeat. Floats do not:
+// they have lanes of noise, and one or two of sign and exponent, three where
+// a mantissa ends in the middle of a byte. Lanes that are constant do not matter.
+func (p *planesEncoder) mayRepeat() bool {
+	floats := 1
+	if p.stride == 8 {
+		floats = 3
 	}
-	return true
+	return kept(p.stride, p.mask) == 0 || bits.OnesCount8(p.mask&^p.constant) > floats
 }
 
 // kept returns the number of lanes that are not coded.

@@ -14,10 +14,18 @@ const window = 8 << 20
 // The coders are made when they are first used: making one costs some microseconds and
 // a megabyte, which most commands need not pay.
 var (
-	zstdEncoders = newZstdEncoders(zstd.SpeedDefault)
-	// trialEncoders are for finding out whether it is worth it.
-	trialEncoders = newZstdEncoders(zstd.SpeedFastest)
-	zstdDecoders  = sync.Pool{New: func() any {
+	zstdEncoders = sync.Pool{New: func() any {
+		e, err := zstd.NewWriter(nil,
+			zstd.WithEncoderLevel(zstd.SpeedDefault), // the fastest misses what repeats after four bytes
+			zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(window),
+			zstd.WithEncoderCRC(false)) // the pack has one, and the content a hash
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return e
+	}}
+	zstdDecoders = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil,
 			zstd.WithDecoderConcurrency(1),
 			zstd.WithDecoderMaxWindow(window),
@@ -29,23 +37,9 @@ var (
 	}}
 )
 
-func newZstdEncoders(level zstd.EncoderLevel) *sync.Pool {
-	return &sync.Pool{New: func() any {
-		e, err := zstd.NewWriter(nil,
-			zstd.WithEncoderLevel(level),
-			zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(window),
-			zstd.WithEncoderCRC(false)) // the pack has one, and the content a hash
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return e
-	}}
-}
-
-func appendZstd(b, plain []byte, encoders *sync.Pool) []byte {
-	e := encoders.Get().(*zstd.Encoder)
-	defer encoders.Put(e)
+func appendZstd(b, plain []byte) []byte {
+	e := zstdEncoders.Get().(*zstd.Encoder)
+	defer zstdEncoders.Put(e)
 	return e.EncodeAll(plain, b)
 }
 
