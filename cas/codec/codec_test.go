@@ -24,8 +24,12 @@ var allKinds = []kind{
 		var b bytes.Buffer
 		w := gzip.NewWriter(&b)
 		for b.Len() < size {
-			w.Write(text(r, 100000))
-			w.Flush()
+			if _, err := w.Write(text(r, 100000)); err != nil {
+				panic(err)
+			}
+			if err := w.Flush(); err != nil {
+				panic(err)
+			}
 		}
 		return b.Bytes()[:size]
 	}},
@@ -355,7 +359,7 @@ func TestDecodeDoesNotAllocate(t *testing.T) {
 		method, stored := roundTrip(t, NewEncoder(), Probe(b), [][]byte{b})
 		plain := make([]byte, len(b))
 		// A collection empties the pools; it is not in every run of one decode.
-		if n := testing.AllocsPerRun(50, func() { Decode(method, stored, plain) }); n > 1 && !raceDetector {
+		if n := testing.AllocsPerRun(50, func() { _ = Decode(method, stored, plain) }); n > 1 && !raceDetector {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}

@@ -1,14 +1,12 @@
 package codec
 
-import (
-	"math/bits"
-	"unsafe"
-)
+import "math/bits"
 
-// streams is where four streams are.
+// streams is where four streams are. The assembly knows its layout.
 type streams struct {
-	dst, src [4]*byte
-	v        [4]uint64 // the bits of src that are left, below a 1
+	dst, src      [4]*byte
+	v             [4]uint64 // the bits of src that are left, below a 1
+	written, read [4]int    // bytes of dst and src
 }
 
 // decodeRounds makes as many rounds as it is told, of perLoad looks into the table for each
@@ -38,9 +36,8 @@ func (h *huffmanDecoder) decode(dst, src *[4][]byte) (at [4]int, bit [4]uint64) 
 		}
 		decodeRounds(&s, &h.table, rounds)
 		for i := range 4 {
-			at[i] = int(uintptr(unsafe.Pointer(s.dst[i])) - uintptr(unsafe.Pointer(&dst[i][0])))
-			p := uint64(uintptr(unsafe.Pointer(s.src[i])) - uintptr(unsafe.Pointer(&src[i][0])))
-			bit[i] = 8*p + uint64(bits.LeadingZeros64(s.v[i]))
+			at[i] += s.written[i]
+			bit[i] = bit[i]&^7 + 8*uint64(s.read[i]) + uint64(bits.LeadingZeros64(s.v[i]))
 		}
 	}
 }

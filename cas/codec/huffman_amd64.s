@@ -7,11 +7,12 @@
 #define LOAD(i, v) \
 	BSRQ v, CX;               \
 	XORQ $63, CX;             \
-	MOVQ (32+8*i)(SI), AX;    \
+	MOVQ (128+8*i)(SI), AX;   \
 	MOVQ CX, DX;              \
 	SHRQ $3, DX;              \
 	ADDQ DX, AX;              \
-	MOVQ AX, (32+8*i)(SI);    \
+	MOVQ AX, (128+8*i)(SI);   \
+	ADDQ (32+8*i)(SI), AX;    \
 	ANDQ $7, CX;              \
 	MOVQ (AX), v;             \
 	BTSQ $63, v;              \
@@ -61,10 +62,14 @@ loop:
 	LOOK4
 	DECQ BX
 	JNZ  loop
-	MOVQ R12, 0(SI)
-	MOVQ R13, 8(SI)
-	MOVQ R14, 16(SI)
-	MOVQ R15, 24(SI)
+	SUBQ 0(SI), R12
+	SUBQ 8(SI), R13
+	SUBQ 16(SI), R14
+	SUBQ 24(SI), R15
+	MOVQ R12, 96(SI)
+	MOVQ R13, 104(SI)
+	MOVQ R14, 112(SI)
+	MOVQ R15, 120(SI)
 	MOVQ R8, 64(SI)
 	MOVQ R9, 72(SI)
 	MOVQ R10, 80(SI)
