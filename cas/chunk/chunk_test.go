@@ -62,7 +62,7 @@ func TestFrozen(t *testing.T) {
 		lengths := strings.Trim(fmt.Sprint(frozen.cuts(inputs[name])), "[]")
 		got = append(got, strings.TrimSpace(fmt.Sprintf("%s: %x: %s", name, sum[:8], lengths)))
 	}
-	want := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(golden)), "\n"), func(line string) bool {
+	want := slices.DeleteFunc(strings.Split(strings.TrimSpace(strings.ReplaceAll(string(golden), "\r\n", "\n")), "\n"), func(line string) bool {
 		return line == "" || strings.HasPrefix(line, "#")
 	})
 	if !slices.Equal(got, want) {
