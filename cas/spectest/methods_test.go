@@ -15,7 +15,7 @@ func decode(method uint32, stored []byte, size int) ([]byte, error) {
 	switch method {
 	case 0:
 	case 1:
-		d, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(maxGroup))
+		d, err := zstd.NewReader(nil, zstd.WithDecoderMaxWindow(8<<20), zstd.WithDecoderMaxMemory(maxGroup))
 		if err != nil {
 			return nil, err
 		}
@@ -183,6 +183,9 @@ func (p *planes) codes() *huffman {
 	packed := p.take((len(symbols) + 1) / 2)
 	for i, v := range symbols {
 		lengths[v] = packed[i/2] >> (4 * (i % 2)) & 15
+	}
+	if len(symbols)%2 == 1 && packed[len(packed)-1]>>4 != 0 {
+		p.fail("the lengths of a lane are damaged")
 	}
 	used := 0
 	for length := 1; length <= 15; length++ {
