@@ -1,10 +1,16 @@
 package spectest
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/bits"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -237,4 +243,45 @@ func (h *huffman) read(p *planes, out, stream []byte, n int) []byte {
 		}
 	}
 	return out
+}
+
+// TestGroups reads the groups that package codec holds its format with.
+func TestGroups(t *testing.T) {
+	text, err := os.ReadFile("../codec/testdata/groups.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := strings.Split(strings.TrimSpace(strings.ReplaceAll(string(text), "\r\n", "\n")), "\n\n")
+	if len(groups) < 5 {
+		t.Errorf("there are %d groups", len(groups))
+	}
+	for _, group := range groups {
+		lines := strings.Split(group, "\n")
+		if len(lines) != 3 {
+			t.Fatalf("a group of %d lines: %q", len(lines), lines[0])
+		}
+		name := lines[0]
+		method, err := strconv.ParseUint(name[strings.LastIndexByte(name, ' ')+1:], 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, stored := unhex(t, lines[1]), unhex(t, lines[2])
+		if got, err := decode(uint32(method), stored, len(plain)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if !bytes.Equal(got, plain) {
+			t.Errorf("%s: got %x, want %x", name, got, plain)
+		}
+		if _, err := decode(uint32(method), stored[:len(stored)-1], len(plain)); err == nil {
+			t.Errorf("%s: no error without its last byte", name)
+		}
+	}
+}
+
+func unhex(t *testing.T, text string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
