@@ -71,7 +71,7 @@ func TestFrozen(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	const size = 64 << 20
+	const size = 32 << 20
 	for _, test := range []struct {
 		name  string
 		b     []byte
@@ -109,7 +109,7 @@ func TestConstant(t *testing.T) {
 // TestEdit changes a content at one place. The chunks before it stay, and so do
 // those after the next place where the cuts of both fall together.
 func TestEdit(t *testing.T) {
-	const size, edits = 8 << 20, 64
+	const size, edits = 4 << 20, 64
 	for name, b := range map[string][]byte{"random": random(8, size), "weights": weights(8, size), "table": table(8, size)} {
 		r := rand.New(rand.NewPCG(1, 1))
 		old := map[[32]byte]bool{}
