@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -119,5 +120,36 @@ func TestCacheForgetsFolders(t *testing.T) {
 	}
 	if len(s.cache.wholes) != 3 {
 		t.Errorf("the cache has %d folders as a whole, want 3", len(s.cache.wholes))
+	}
+}
+
+// Whichever byte of the cache is wrong, Scan is right.
+func TestDamagedCache(t *testing.T) {
+	s := newSpace(t)
+	for i := range 12 {
+		s.write(fmt.Sprintf("data/%d/%d", i%3, i), fmt.Sprint(i))
+	}
+	want := s.scan("data")
+	s.reopen()
+	good, err := os.ReadFile(s.cacheFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage := map[string]func(i int) []byte{
+		"flipped": func(i int) []byte { bad := bytes.Clone(good); bad[i] ^= 0x10; return bad },
+		"cut":     func(i int) []byte { return good[:i] },
+	}
+	for name, of := range damage {
+		for i := 0; i < len(good); i += 3 {
+			if err := os.WriteFile(s.cacheFile, of(i), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.Workspace = Open(s.Root(), s.cacheFile)
+			s.later(time.Minute)
+			if o := s.scan("data"); o.Digest != want.Digest || !slices.Equal(o.Tree(), want.Tree()) {
+				t.Fatalf("%s at byte %d of %d: Scan = %s, %v", name, i, len(good), o.Digest.Short(), o.Tree())
+			}
+			s.cache.disk.close()
+		}
 	}
 }

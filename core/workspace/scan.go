@@ -107,13 +107,18 @@ func (w *Workspace) lookIn(ctx context.Context, path string, batch cas.Batch) (*
 	if err := rd.markMissing(ctx, root); err != nil {
 		return nil, err
 	}
-	if unchanged && !root.pending() {
+	if unchanged && !root.any(func(f *folder) bool { return len(f.todo) > 0 }) {
 		has, err := rd.has(ctx, was.digest)
 		if err != nil {
 			return nil, err
 		}
 		if has {
-			w.progress(root.known())
+			if root.any(func(f *folder) bool { return f.noted }) {
+				w.remember(root, mark, was, true)
+			}
+			if w.Progress != nil {
+				w.progress(root.known())
+			}
 			return folderObject(root, was), nil
 		}
 	}
@@ -132,18 +137,16 @@ func (w *Workspace) lookIn(ctx context.Context, path string, batch cas.Batch) (*
 
 // unchanged returns what the folder was as a whole if nothing in it has changed since.
 func (w *Workspace) unchanged(root *folder) (whole, bool) {
-	for f := range root.all() {
-		if !f.same {
-			return whole{}, false
-		}
+	if root.any(func(f *folder) bool { return !f.same }) {
+		return whole{}, false
 	}
 	return w.cache.whole(root.path, root.print())
 }
 
-// pending reports whether anything has to be read.
-func (f *folder) pending() bool {
+// any reports whether f or a folder in it is as is says.
+func (f *folder) any(is func(*folder) bool) bool {
 	for sub := range f.all() {
-		if len(sub.todo) > 0 {
+		if is(sub) {
 			return true
 		}
 	}

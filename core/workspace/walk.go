@@ -21,6 +21,8 @@ type folder struct {
 	// block has all that is in it. It is the cache's if same is set.
 	block *block
 	same  bool
+	// noted: the cache has notes of single files in it, which block has now.
+	noted bool
 	// subs are its folders, in the order of block.
 	subs []*folder
 	// todo are the records of block that have to be read, and unsure says of
@@ -103,6 +105,7 @@ func (wk *walker) list(f *folder, l *listing) error {
 	}
 	c := &comparison{walker: wk, f: f, d: d, l: l}
 	c.base, c.noted = wk.cache.folder(f.path)
+	f.noted = c.noted != nil
 	parts := (l.len() + splitAt - 1) / splitAt
 	c.parts, c.left = make([]part, parts), int32(parts)
 	if parts <= 1 {
