@@ -66,6 +66,13 @@ func Run(t *testing.T, open func(t *testing.T) cas.Store) {
 		{"ReadAll of what decompresses to very much", bomb},
 		{"a corrupt object", corrupt},
 		{"a corrupt object can be put again", corruptThenPut},
+		{"a batch is kept", batchKeeps},
+		{"a batch keeps no buffer", batchBuffer},
+		{"a batch knows what is there", batchHas},
+		{"a batch of nothing", batchOfNothing},
+		{"a batch that is closed", batchClosed},
+		{"concurrent puts into a batch", batchOfMany},
+		{"a put into a batch that fails", batchFails},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { c.run(t, open(t)) })
