@@ -570,3 +570,62 @@ func benchmarkPlace(b *testing.B, size int) {
 
 func BenchmarkPlace4K(b *testing.B) { benchmarkPlace(b, 4<<10) }
 func BenchmarkPlace1M(b *testing.B) { benchmarkPlace(b, 1<<20) }
+
+// A folder of small files from memory, over nothing, in one session; and as the
+// limit of the machine, in the same run, a loop that writes them and no more.
+func BenchmarkPlaceFolder(b *testing.B) {
+	const files = 2000
+	for _, size := range []int{1 << 10, 20 << 10} {
+		contents := make([]string, files)
+		for i := range contents {
+			contents[i] = string(storetest.Random(uint64(i), size))
+		}
+		name := func(i int) string { return fmt.Sprintf("data/%d/%d", i/100, i) }
+		run := func(b *testing.B, place func(w workTree)) {
+			w := newWorkTree(b)
+			b.SetBytes(int64(files * size))
+			for b.Loop() {
+				place(w)
+				b.StopTimer()
+				if err := os.RemoveAll(w.path("data")); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*files), "us/file")
+		}
+		b.Run(fmt.Sprintf("Session%dK", size>>10), func(b *testing.B) {
+			store := memory(b, contents...)
+			digests := make([]cas.Digest, files)
+			for i, c := range contents {
+				digests[i] = cas.Sum([]byte(c))
+			}
+			run(b, func(w workTree) {
+				s := w.Session()
+				for i, d := range digests {
+					if _, err := s.File(context.Background(), store, name(i), d, int64(size), false); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
+		b.Run(fmt.Sprintf("WriteFile%dK", size>>10), func(b *testing.B) {
+			run(b, func(w workTree) {
+				for i, c := range contents {
+					file := w.path(name(i))
+					if i%100 == 0 {
+						if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if err := os.WriteFile(file, []byte(c), 0o666); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		})
+	}
+}
