@@ -143,7 +143,7 @@ func describe(info fs.FileInfo) string {
 }
 
 func createPlaced(dir *folder, name string, perm fs.FileMode) (placeFile, error) {
-	f, err := dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	f, err := createIn(dir, name, perm)
 	if err != nil {
 		return nil, err
 	}

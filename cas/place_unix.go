@@ -4,6 +4,7 @@ package cas
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,26 @@ func (f *folder) descriptor() (int, error) {
 		f.self = self
 	}
 	return int(f.self.Fd()), nil
+}
+
+// createIn makes a file. Root.OpenFile would do, but for five system calls to
+// find out that nobody can wait for a file.
+func createIn(dir *folder, name string, perm fs.FileMode) (*os.File, error) {
+	at, err := dir.descriptor()
+	if err != nil {
+		return nil, err
+	}
+	const flags = unix.O_RDWR | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	for {
+		fd, err := unix.Openat(at, name, flags, uint32(perm.Perm()))
+		switch err {
+		case nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case unix.EINTR: // a network file system and a signal
+		default:
+			return nil, &os.PathError{Op: "create", Path: name, Err: err}
+		}
+	}
 }
 
 // renameInto uses the open folders, not their paths: whoever exchanges a folder

@@ -2,6 +2,7 @@ package cas
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -11,6 +12,10 @@ import (
 // linksBeside: Windows has links to files and links to folders, and os decides
 // by what the target is from where the link is made.
 const linksBeside = true
+
+func createIn(dir *folder, name string, perm fs.FileMode) (*os.File, error) {
+	return dir.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+}
 
 func renameInto(from *folder, temp string, to *folder, name string) error {
 	return os.Rename(filepath.Join(from.Name(), temp), filepath.Join(to.Name(), name))
