@@ -134,7 +134,7 @@ func (b *bench) isolate() error {
 		"GIT_CONFIG_NOSYSTEM": "1",
 		"PATH":                filepath.Dir(b.kept) + string(filepath.ListSeparator) + os.Getenv("PATH"),
 		"RESTIC_PASSWORD":     "bench",
-		"DVC_SITE_CACHE_DIR":  filepath.Join(home, "dvc"),
+		"DVC_SITE_CACHE_DIR":  filepath.Join(home, ".cache", "dvc"),
 		"DVC_NO_ANALYTICS":    "1",
 		"BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes",
 	} {

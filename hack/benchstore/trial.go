@@ -31,7 +31,9 @@ func (b *bench) inTurn(table *table, rounds int, all []contender, path string, t
 				continue
 			}
 			t := &trial{bench: b, contender: c, dir: filepath.Join(b.dir, c.name), path: path}
-			t.do(func() error { return errors.Join(removeAll(t.dir), os.Mkdir(t.dir, 0o777)) })
+			// What it cached in another turn is of a repository that is gone.
+			cache := filepath.Join(os.Getenv("HOME"), ".cache")
+			t.do(func() error { return errors.Join(removeAll(cache), removeAll(t.dir), os.Mkdir(t.dir, 0o777)) })
 			t.run(c.setup)
 			turn(t)
 			if err := b.ctx.Err(); err != nil {
