@@ -44,6 +44,9 @@ func (l *Local) hold(ctx context.Context, try func(*flock.Flock) (bool, error)) 
 		case err != nil:
 			return nil, err
 		case ok:
+			if disk.Shared(l.dir) {
+				disk.ShareFile(lock.Path())
+			}
 			return func() { _ = lock.Unlock() }, nil
 		}
 		select {

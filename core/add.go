@@ -42,6 +42,11 @@ func (p *Project) Add(ctx context.Context, paths []string) ([]Added, error) {
 	}
 	defer release()
 	p.sweep()
+	unused, err := p.useStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unused()
 	lock, err := p.Lock()
 	if err != nil {
 		return nil, err

@@ -27,6 +27,11 @@ func (r *run) lock(ctx context.Context, before *sources) error {
 	if err != nil {
 		return err
 	}
+	unused, err := r.useStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer unused()
 	block := &lockfile.Stage{Command: r.stage.Command}
 	block.Params = before.params
 	if block.Logged, err = r.logged(before, log); err != nil {

@@ -55,6 +55,9 @@ const (
 // function that gives it back. The lock is the kernel's, so it is gone with the
 // process. It waits for short operations and gives up on runs with *BusyError.
 func (r *Repository) hold(ctx context.Context, what string) (release func(), err error) {
+	if r.unshared != nil && what != "restore" {
+		return nil, r.unshared
+	}
 	file := r.Local.Busy()
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return nil, err

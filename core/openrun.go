@@ -76,6 +76,11 @@ func (p *Project) EndRun(ctx context.Context, id string, exit int) error {
 		metrics[name], _ = log.Last(name)
 	}
 	record.setValues(log.Params, metrics)
+	unused, err := p.useStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer unused()
 	if e := log.Environment; e != nil {
 		record.Imported, err = p.keepPackages(ctx, environment.PackagesOf(e.Packages))
 	}

@@ -15,9 +15,12 @@ import (
 // originStore is the clone's own store, filled on demand from the store of the
 // repository that it was cloned from where that lies on the same machine: a
 // local clone then has its artifacts at once, as it has its commits. Every byte
-// is verified on its way.
+// is verified on its way. A clone that shares a store with others finds there as
+// well what is left in its own.
 type originStore struct {
 	*cas.Local
+	// before is the clone's own store where it has another one by now.
+	before *cas.Local
 	git    *git.Repo
 	once   sync.Once
 	origin *cas.Local
@@ -53,23 +56,30 @@ func (s *originStore) fetch(ctx context.Context, d cas.Digest) error {
 		return nil
 	}
 	s.once.Do(func() { s.find(ctx) })
-	if s.origin == nil {
-		return nil
+	for _, from := range []*cas.Local{s.before, s.origin} {
+		if from == nil {
+			continue
+		}
+		if found, err := s.bring(ctx, d, from); found || err != nil {
+			return err
+		}
 	}
-	r, err := s.origin.Open(ctx, d)
+	return nil
+}
+
+// bring copies d from another store, if that has it whole.
+func (s *originStore) bring(ctx context.Context, d cas.Digest, from *cas.Local) (bool, error) {
+	var missing *cas.MissingError
 	var damaged *cas.CorruptError
+	r, err := from.Open(ctx, d)
+	if err == nil {
+		_, _, err = s.Local.Put(ctx, r)
+		r.Close()
+	}
 	if errors.As(err, &missing) || errors.As(err, &damaged) {
-		return nil
+		return false, nil // as good as none
 	}
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	_, _, err = s.Local.Put(ctx, r)
-	if errors.As(err, &damaged) {
-		return nil // as good as none
-	}
-	return err
+	return err == nil, err
 }
 
 func (s *originStore) find(ctx context.Context) {
@@ -82,7 +92,11 @@ func (s *originStore) find(ctx context.Context) {
 	if err != nil || repo.CommonDir == s.git.CommonDir {
 		return
 	}
-	if origin, err := cas.OpenForeign(NewLocal(repo).Store()); err == nil {
+	local := NewLocal(repo)
+	if set, err := local.readSettings(); err == nil {
+		local.cache = set.Cache
+	}
+	if origin, err := cas.OpenForeign(local.Store()); err == nil {
 		s.origin = origin
 	}
 }

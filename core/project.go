@@ -89,9 +89,13 @@ type Repository struct {
 	Store     cas.Store
 	Workspace *workspace.Workspace
 	objects   *cas.Local
+	// unshared says why a shared store does not know this clone. Nothing may be
+	// put there then: somebody else would collect it.
+	unshared error
 }
 
-// OpenRepository opens the repository that dir lies in. It writes nothing.
+// OpenRepository opens the repository that dir lies in. It writes nothing, but
+// the name of this clone into a shared store that does not know it.
 func OpenRepository(dir string) (*Repository, error) {
 	repo, err := git.Find(dir)
 	if err != nil {
@@ -99,17 +103,15 @@ func OpenRepository(dir string) (*Repository, error) {
 	}
 	local := NewLocal(repo)
 	repo.Temp = local.Temp()
-	objects, err := cas.OpenLocal(local.Store())
-	if err != nil {
-		return nil, err
-	}
-	return &Repository{
+	r := &Repository{
 		Git:       repo,
 		Local:     local,
-		Store:     &originStore{Local: objects, git: repo},
 		Workspace: workspace.Open(repo.Root, local.StatCache()),
-		objects:   objects,
-	}, nil
+	}
+	if err := r.openStores(); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // Close writes what is worth remembering. Losing it costs time only.

@@ -20,6 +20,11 @@ func (m *Merge) Take(ctx context.Context, names []string, side Choice) (*Settled
 		return nil, err
 	}
 	defer release()
+	unused, err := m.useStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unused()
 	u, merging, err := m.read(ctx)
 	if err != nil {
 		return nil, err

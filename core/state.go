@@ -1,6 +1,8 @@
 package core
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,4 +158,27 @@ func (r *Repository) noteSaved(s SavedContent) error {
 		return fmt.Errorf("note saved content of %q: %w", s.Path, err)
 	}
 	return nil
+}
+
+// readSaved returns the list of saved contents. A line that was torn is left out.
+func (r *Repository) readSaved() ([]SavedContent, error) {
+	data, err := os.ReadFile(r.Local.Saved())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var list []SavedContent
+	for line := range bytes.Lines(data) {
+		var s SavedContent
+		if json.Unmarshal(line, &s) == nil && !s.Hash.IsZero() {
+			list = append(list, s)
+		}
+	}
+	return list, nil
+}
+
+// useStore keeps the store from losing anything until release is called: what
+// is kept, or found to be there, meanwhile is still there when a lock names it.
+// Whoever writes a lock takes it before the last look at what the lock will name.
+func (r *Repository) useStore(ctx context.Context) (release func(), err error) {
+	return r.objects.Use(ctx)
 }

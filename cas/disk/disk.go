@@ -24,7 +24,8 @@ import (
 // those of package os: they answer to errors.Is with fs.ErrNotExist, fs.ErrExist
 // and fs.ErrPermission, and to IsFull and IsReadOnly.
 type FS interface {
-	// Mkdir makes one folder, readable by its owner alone.
+	// Mkdir makes one folder, readable by its owner alone, and by the group in a
+	// folder that its owner has given to the group.
 	Mkdir(name string) error
 	// Temp makes a file without a name in the folder dir, or, where the file
 	// system has no such files, one with a name that Sweep recognises.
@@ -83,7 +84,6 @@ var OS FS = osFS{}
 
 type osFS struct{}
 
-func (osFS) Mkdir(name string) error                    { return os.Mkdir(name, DirPerm) }
 func (osFS) Temp(dir string) (Temp, error)              { return openTemp(dir) }
 func (osFS) Rename(from, to string) error               { return os.Rename(from, to) }
 func (osFS) Link(from, to string) error                 { return os.Link(from, to) }
@@ -92,6 +92,14 @@ func (osFS) Touch(name string, t time.Time) error       { return os.Chtimes(name
 func (osFS) SyncDir(name string) error                  { return syncDir(name) }
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error) { return os.ReadDir(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error)      { return os.Stat(name) }
+
+func (osFS) Mkdir(name string) error {
+	err := os.Mkdir(name, DirPerm)
+	if err == nil {
+		share(name, DirPerm)
+	}
+	return err
+}
 
 func (osFS) Open(name string) (File, error) {
 	f, err := os.Open(name)

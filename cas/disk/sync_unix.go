@@ -41,6 +41,7 @@ func publishNamed(t *namedTemp, name string) error {
 	default:
 		return err
 	}
+	share(name, objectPerm)
 	t.File.Close() // it was synced: nothing is left that could fail
 	return nil
 }

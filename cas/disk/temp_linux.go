@@ -40,6 +40,7 @@ func (t anonTemp) Publish(name string) error {
 	if err != nil {
 		return &os.LinkError{Op: "link", Old: t.Name(), New: name, Err: err}
 	}
+	share(name, objectPerm)
 	t.File.Close() // it was synced: nothing is left that could fail
 	return nil
 }

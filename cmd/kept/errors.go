@@ -91,7 +91,7 @@ func exitCode(err error) int {
 	var curves *noCurvesError
 	var noBase *core.NoBaseError
 	switch {
-	case errors.As(err, &noBase), errors.As(err, &curves), errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
+	case errors.Is(err, cas.ErrInUse), errors.As(err, &noBase), errors.As(err, &curves), errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
 		return exitInconclusive
 	case errors.As(err, &command), errors.As(err, &modified):
 		return exitFailed
@@ -101,7 +101,7 @@ func exitCode(err error) int {
 
 // hint names the next command to type for an error that has one.
 func hint(err error) string {
-	for _, h := range []func(error) string{hintUsage, hintRepository, hintLock, hintRun, hintGate, hintStore, hintHistory} {
+	for _, h := range []func(error) string{hintUsage, hintRepository, hintLock, hintRun, hintGate, hintCollect, hintStore, hintHistory} {
 		if text := h(err); text != "" {
 			return text
 		}
@@ -196,6 +196,9 @@ func hintLock(err error) string {
 	var mixed *core.MixedError
 	var source *core.UnmergedSourceError
 	var still *core.NotRerunError
+	if errors.As(err, &newer) {
+		return "pip install --upgrade kept"
+	}
 	if errors.As(err, &file) && file.Rev != "" {
 		return ""
 	}
@@ -210,8 +213,6 @@ func hintLock(err error) string {
 		return "git diff -- " + pathWord(typed(source.Path))
 	case errors.As(err, &spliced):
 		return "kept run " + word(spliced.Stage)
-	case errors.As(err, &newer):
-		return "pip install --upgrade kept"
 	}
 	return ""
 }
@@ -323,6 +324,26 @@ func hintStage(e *pipeline.UnknownStageError) string {
 		return "kept status"
 	}
 	return "kept run --help"
+}
+
+// hintCollect leads to what has to be settled before anything may be removed.
+func hintCollect(err error) string {
+	var clone *core.CloneError
+	var cache *core.CacheError
+	var quarantine *core.QuarantineError
+	var worktree *git.WorktreeError
+	switch {
+	case errors.As(err, &clone) && clone.Clone.Note != "":
+		// The clone is forgotten: what it alone needs may go.
+		return "rm " + pathWord(clone.Clone.Note)
+	case errors.As(err, &cache):
+		return "ls -ld " + pathWord(cache.Dir)
+	case errors.As(err, &quarantine):
+		return "kept fsck"
+	case errors.As(err, &worktree):
+		return "git worktree list"
+	}
+	return ""
 }
 
 func hintStore(err error) string {

@@ -12,12 +12,16 @@ import (
 )
 
 func newInit(u *ui) *cobra.Command {
+	var cache string
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Set up kept in this repository: kept.toml, hooks, attributes",
 		Long: `Init makes a kept.toml where there is none, installs the hooks that restore
 artifacts after every checkout, and sets up the merge of kept.lock. In a fresh
-clone it restores the artifacts. It is safe to repeat.`,
+clone it restores the artifacts. It is safe to repeat.
+
+With --cache the clones that name the same folder share one store, in which
+everything is once. What this clone has kept so far comes along.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, created, err := core.Init(".")
@@ -44,12 +48,23 @@ clone it restores the artifacts. It is safe to repeat.`,
 				return err
 			}
 			u.sayInstalled(report)
+			if cmd.Flag("cache").Changed {
+				packs, err := p.UseCache(cmd.Context(), cache)
+				if err != nil {
+					return err
+				}
+				u.say("this clone keeps its bytes in %s, with %s of its own", clean(p.Local.Store()), plural(packs, "pack"))
+			}
 			restored, err := p.Adopt(cmd.Context())
 			if restored != nil {
 				u.sayAdopted(p.Repository, restored)
 			}
 			return err
 		},
+	}
+	cmd.Flags().StringVar(&cache, "cache", "", "keep the bytes in this folder, shared with other clones")
+	if err := cmd.MarkFlagDirname("cache"); err != nil {
+		panic(err) // There is no such flag.
 	}
 	return addExits(cmd, "2 no Git repository, or a file that can't be used")
 }

@@ -101,6 +101,7 @@ func addCommands(root *cobra.Command, u *ui) {
 	addGroup(root, "Restore", newRestore(u), newVerify(u), newResolve(u))
 	addGroup(root, "Look", newStatus(u), newShow(u), newDiff(u), newGate(u))
 	addGroup(root, "Look back", newLog(u), newBlame(u), newBisect(u))
+	addGroup(root, "Look after", newGC(u), newFsck(u))
 	addGroup(root, "Set up", newInit(u), newHooks(u), newVersion(u))
 	root.SetHelpCommandGroupID("Set up")
 	root.SetCompletionCommandGroupID("Set up")

@@ -512,3 +512,30 @@ func (r *Repo) OnDisk(ctx context.Context, name string) ([]string, error) {
 		return err == nil && !info.Mode().IsRegular() || errors.Is(err, fs.ErrNotExist)
 	}), nil
 }
+
+// Exist reports which of names are objects, such as "ID:path". One that holds a
+// line feed is none.
+func (w *Whole) Exist(ctx context.Context, names []string) ([]bool, error) {
+	there := make([]bool, len(names))
+	if len(names) == 0 {
+		return there, nil
+	}
+	var input strings.Builder
+	for _, name := range names {
+		input.WriteString(strings.ReplaceAll(name, "\n", "") + "\n")
+	}
+	c := w.repo.command()
+	c.stdin = strings.NewReader(input.String())
+	i := 0
+	err := c.lines(ctx, []string{"cat-file", "--batch-check=%(objectname)"}, func(line string) error {
+		if i < len(there) {
+			there[i] = isID(line)
+		}
+		i++
+		return nil
+	})
+	if err == nil && i != len(names) {
+		err = fmt.Errorf("git cat-file answered %d of %d names", i, len(names))
+	}
+	return there, err
+}
