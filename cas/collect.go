@@ -89,7 +89,7 @@ type PackTotal struct {
 func (l *Local) Collect(ctx context.Context, o CollectOptions) (*Collected, error) {
 	done, err := l.collect(ctx, o)
 	if err != nil {
-		return done, fmt.Errorf("collect: %w", err)
+		return done, fmt.Errorf("collect what is not in use: %w", err)
 	}
 	return done, nil
 }

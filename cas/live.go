@@ -3,7 +3,6 @@ package cas
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/kept-dev/kept/cas/pack"
 )
@@ -35,7 +34,7 @@ func (l *Local) liveKeys(ctx context.Context, roots Objects) (*keySet, error) {
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("find out what is in use: %w", err)
+		return nil, err
 	}
 	live.settle()
 	return live, nil
