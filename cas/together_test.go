@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -42,20 +41,15 @@ func TestTogether(t *testing.T) {
 			}
 		})
 	}
-	if collectForTests != nil {
-		all.Go(func() {
-			for ctx.Err() == nil && !t.Failed() {
-				m.collect(ctx)
-			}
-		})
-	}
+	all.Go(func() {
+		for ctx.Err() == nil && !t.Failed() {
+			m.look(ctx)
+		}
+	})
 	all.Wait()
 	m.checkAll()
 	t.Logf("%d puts, %d reads, %d thrown away, %d collections", m.puts, m.reads, m.thrown, m.collections)
 }
-
-// collectForTests removes what is not in use, where that is possible.
-var collectForTests func(ctx context.Context, l *cas.Local, live []cas.Digest) error
 
 type together struct {
 	t      *testing.T
@@ -176,22 +170,31 @@ func (m *together) throwAway(r *rand.Rand) {
 	}
 }
 
-func (m *together) live() []cas.Digest {
+// live lists what is in use at this moment.
+func (m *together) live(_ context.Context, each func(cas.Digest) error) error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	var list []cas.Digest
 	for i, n := range m.used {
 		if n > 0 {
-			list = append(list, cas.Sum(togetherContent(i)))
+			if err := each(cas.Sum(togetherContent(i))); err != nil {
+				return err
+			}
 		}
 	}
-	return list
+	return nil
 }
 
-func (m *together) collect(ctx context.Context) {
+// look collects what is not in use, or checks what there is.
+func (m *together) look(ctx context.Context) {
 	s := m.stores[m.collections%len(m.stores)]
-	err := collectForTests(ctx, s, nil)
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+	_, err := s.Collect(ctx, cas.CollectOptions{Live: m.live})
+	if err == nil && m.collections%5 == 0 {
+		var found *cas.Checked
+		if found, err = s.Check(ctx, cas.CheckOptions{Full: true}); err == nil && len(found.Damaged) > 0 {
+			err = fmt.Errorf("damage: %v", found.Damaged)
+		}
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, cas.ErrInUse) {
 		m.t.Error("collect: ", err)
 	}
 	m.collections++
@@ -206,15 +209,9 @@ func (m *together) checkAll() {
 			}
 		}
 	}
-	err := fresh.Walk(func(d cas.Digest, size int64) error {
-		b, err := readAll(fresh, d)
-		if err != nil && slices.Contains(m.live(), d) {
-			return fmt.Errorf("%s of %d bytes: %d, %w", d, size, len(b), err)
-		}
-		return nil
-	})
-	if err != nil {
-		m.t.Error(err)
+	found, err := fresh.Check(background, cas.CheckOptions{Objects: m.live, Full: true})
+	if err != nil || len(found.Damaged) > 0 || len(found.Missing) > 0 {
+		m.t.Errorf("Check finds %v, %v", found, err)
 	}
 	for _, name := range listFiles(m.t, fresh.dir) {
 		if len(name) > 4 && (name[:4] == "tmp/" || name[:4] == "quar") {
