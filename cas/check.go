@@ -249,7 +249,13 @@ func (c *check) damaged(ctx context.Context, name pack.Name, reason error) error
 		return reason // it may be as good as any
 	case c.l.foreign:
 	case of != nil && of.Group < 0:
-		// Without its table nobody can tell what is where in it.
+		// Without its table nobody can tell what is where in it. So it is read twice
+		// before it goes: the first time may have been the machine's mistake.
+		if p, err := pack.Open(c.l.disk, file, name); err == nil {
+			p.Close()
+			_, err = c.l.set.Refresh()
+			return err
+		}
 		if err := c.l.set.Quarantine(name); err == nil {
 			d.Quarantine = c.l.quarantined(name)
 		} else if !IsReadOnly(err) {
@@ -266,10 +272,6 @@ func (c *check) damaged(ctx context.Context, name pack.Name, reason error) error
 	}
 	c.result.Damaged = append(c.result.Damaged, d)
 	return nil
-}
-
-func (l *Local) quarantined(name pack.Name) string {
-	return filepath.Join(l.dir, "quarantine", filepath.Base(l.set.Path(name)))
 }
 
 // contents reads the contents that were cut, as wholes: chunks that are right

@@ -293,6 +293,10 @@ func (c *contentReader) slowly(s *step, failed error) ([]byte, error) {
 	var plain []byte
 	for _, e := range s.chunks {
 		at, err := c.l.find(e.Key)
+		var missing *MissingError
+		if reason := damage(failed); errors.As(err, &missing) && reason != nil {
+			return nil, &CorruptError{Digest: e.Key, Err: reason, Quarantine: c.l.quarantined(s.group.name.pack)}
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -313,7 +317,7 @@ func (c *contentReader) failed(err error) error {
 	case errors.As(err, &missing):
 		return &MissingError{Digest: c.want}
 	case errors.As(err, &corrupt):
-		return &CorruptError{Digest: c.want, Err: corrupt, Quarantine: corrupt.Quarantine}
+		return &CorruptError{Digest: c.want, Err: corrupt.Err, Quarantine: corrupt.Quarantine}
 	case damage(err) != nil:
 		return c.corrupt(damage(err))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/kept-dev/kept/cas/disk"
+	"github.com/kept-dev/kept/cas/codec"
 	"github.com/kept-dev/kept/cas/pack"
 )
 
@@ -15,7 +16,8 @@ type Fault func(op string) error
 func OpenLocalOn(fsys disk.FS, dir string) (*Local, error) { return openLocal(fsys, dir) }
 
 // Place returns where the bytes of d lie, of a content that was cut those of
-// its last chunk: the file, and the offset and size of its group.
+// its last chunk: the file, and their offset and size, or those of their group
+// where that is not stored as it is.
 func (l *Local) Place(d Digest) (file string, offset, size int64, err error) {
 	at, err := l.find(d)
 	if err != nil {
@@ -33,6 +35,9 @@ func (l *Local) Place(d Digest) (file string, offset, size int64, err error) {
 		return "", 0, 0, err
 	}
 	g := p.Groups()[at.Group]
+	if codec.Method(g.Method) == codec.Raw {
+		return l.set.Path(at.Pack), g.Offset + int64(at.At), int64(at.Len), nil
+	}
 	return l.set.Path(at.Pack), g.Offset, int64(g.Stored), nil
 }
 

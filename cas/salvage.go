@@ -24,10 +24,18 @@ func (l *Local) quarantine(d Digest, name pack.Name, reason error) error {
 	if l.foreign {
 		return e
 	}
-	if _, err := l.salvage(context.Background(), name); err == nil {
-		e.Quarantine = filepath.Join(l.dir, "quarantine", filepath.Base(l.set.Path(name)))
-	}
+	_, _ = l.salvage(context.Background(), name) // if it can't, the pack is where it was
+	e.Quarantine = l.quarantined(name)
 	return e
+}
+
+// quarantined returns where a damaged pack was moved to, if it was.
+func (l *Local) quarantined(name pack.Name) string {
+	file := filepath.Join(l.dir, "quarantine", filepath.Base(l.set.Path(name)))
+	if _, err := l.disk.Stat(file); err != nil {
+		return ""
+	}
+	return file
 }
 
 // salvage copies what is whole in a damaged pack into another, and moves the
@@ -47,14 +55,16 @@ func (l *Local) salvage(ctx context.Context, name pack.Name) (lost []Digest, err
 	if err != nil {
 		return nil, err
 	}
+	damaged := false
 	for n, entries := range byGroup {
-		bad, err := s.copyGroup(p, uint32(n), entries)
+		bad, sound, err := s.copyGroup(p, uint32(n), entries)
 		if err != nil {
 			return nil, err
 		}
 		lost = append(lost, bad...)
+		damaged = damaged || !sound
 	}
-	if len(lost) == 0 {
+	if !damaged {
 		return nil, fmt.Errorf("pack %s is whole", name) // somebody looked at bytes of another moment
 	}
 	if err := s.close(ctx); err != nil {
@@ -67,17 +77,17 @@ func (l *Local) salvage(ctx context.Context, name pack.Name) (lost []Digest, err
 }
 
 // copyGroup copies a group to the shelf as it is, or, where it is damaged, what
-// is whole of it. It returns the keys of the rest.
-func (s *shelf) copyGroup(p *pack.Pack, n uint32, entries []pack.Entry) (lost []Digest, err error) {
+// is whole of it. It returns the keys of the rest, and whether there was no damage.
+func (s *shelf) copyGroup(p *pack.Pack, n uint32, entries []pack.Entry) (lost []Digest, sound bool, err error) {
 	g, stored, err := p.ReadGroup(n, nil)
 	if err != nil && damage(err) == nil {
-		return nil, err // the disk can't say now
+		return nil, false, err // the disk can't say now
 	}
-	sound := err == nil
+	sound = err == nil
 	plain := make([]byte, g.Plain)
 	switch err := decodeGroup(g, stored, plain); {
 	case sound && errors.Is(err, codec.ErrMethod):
-		return nil, s.append(codec.Method(g.Method), int(g.Plain), stored, entries)
+		return nil, true, s.append(codec.Method(g.Method), int(g.Plain), stored, entries)
 	case err != nil:
 		plain = nil
 	}
@@ -90,16 +100,16 @@ func (s *shelf) copyGroup(p *pack.Pack, n uint32, entries []pack.Entry) (lost []
 		}
 	}
 	if sound && len(lost) == 0 {
-		return nil, s.append(codec.Method(g.Method), int(g.Plain), stored, entries)
+		return nil, true, s.append(codec.Method(g.Method), int(g.Plain), stored, entries)
 	}
 	for _, e := range good {
 		b := plain[e.At : e.At+e.Len]
 		e.At = 0
 		if err := s.append(codec.Raw, len(b), b, []pack.Entry{e}); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return lost, nil
+	return lost, false, nil
 }
 
 // isWhole reports whether an entry is right in the plain bytes of its group,
