@@ -111,8 +111,11 @@ func (c *check) run(ctx context.Context) error {
 	if err := c.objects(ctx); err != nil {
 		return err
 	}
-	if c.o.Full {
-		c.l.dropCheckpoint()
+	if c.done.there {
+		// Else the next check would have nothing to do.
+		if err := c.l.disk.Remove(filepath.Join(c.l.dir, checkpointName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
@@ -369,6 +372,7 @@ type checkpoint struct {
 
 	known map[string]bool
 	saved time.Time
+	there bool // there is a file of it
 }
 
 const (
@@ -397,14 +401,12 @@ func (l *Local) readCheckpoint() *checkpoint {
 	if err != nil || json.Unmarshal(data, &p) != nil || p.Version != checkpointVersion || strings.Trim(p.Content, "0123456789abcdef") != "" {
 		return empty // then it begins anew
 	}
-	p.saved, p.known = time.Now(), map[string]bool{}
+	p.saved, p.known, p.there = time.Now(), map[string]bool{}, true
 	for _, name := range p.Packs {
 		p.known[name] = true
 	}
 	return &p
 }
-
-func (l *Local) dropCheckpoint() { _ = l.disk.Remove(filepath.Join(l.dir, checkpointName)) }
 
 func (c *check) saveSometimes() error {
 	if time.Since(c.done.saved) < checkpointEvery {
@@ -418,7 +420,7 @@ func (c *check) save() error {
 	if !c.o.Full || c.l.foreign {
 		return nil
 	}
-	c.done.saved = time.Now()
+	c.done.saved, c.done.there = time.Now(), true
 	data, err := json.Marshal(c.done)
 	if err != nil {
 		return err

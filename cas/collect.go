@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -118,6 +119,8 @@ func (l *Local) collect(ctx context.Context, o CollectOptions) (*Collected, erro
 	case err != nil:
 		return nil, err
 	}
+	// A copy may be a pack that is there: that of a collection which was killed.
+	c.going = slices.DeleteFunc(c.going, func(g *goingPack) bool { return slices.Contains(b.shelf.published, g.Name) })
 	if err := b.Close(); err != nil {
 		return nil, err
 	}

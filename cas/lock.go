@@ -58,6 +58,6 @@ func (l *Local) hold(ctx context.Context, try func(*flock.Flock) (bool, error)) 
 }
 
 // lockPoll is the time between two looks at a lock that is taken.
-const lockPoll = 10 * time.Millisecond
+const lockPoll = 5 * time.Millisecond
 
 func isGone(err error) bool { return errors.Is(err, os.ErrNotExist) }

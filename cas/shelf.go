@@ -28,6 +28,8 @@ type shelf struct {
 
 	mu   sync.Mutex
 	open *openPack
+	// published are the packs that were, or were there already.
+	published []pack.Name
 
 	failed atomic.Pointer[error] // the first pack that could not be published
 }
@@ -117,7 +119,13 @@ func (s *shelf) publish(p *openPack) error {
 	if err := p.temp.Sync(); err != nil {
 		return err
 	}
-	return s.l.set.Publish(p.Writer, p.temp, name)
+	if err := s.l.set.Publish(p.Writer, p.temp, name); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.published = append(s.published, name)
+	return nil
 }
 
 // close publishes what is left, after everything else is published.
