@@ -197,7 +197,26 @@ func (c *collection) plan(ctx context.Context) error {
 		g.repack = true
 		c.going = append(c.going, g)
 	}
+	c.stopIfDamaged()
 	return nil
+}
+
+// stopIfDamaged lets everything stay while there is a pack whose table is
+// damaged: it may have a manifest, and nobody knows which chunks that needs.
+func (c *collection) stopIfDamaged() {
+	damaged := c.l.set.Damaged()
+	if len(damaged) == 0 {
+		return
+	}
+	for _, g := range c.going {
+		c.addTo(&c.result.Left, g)
+	}
+	c.going = nil
+	if len(c.result.Damaged) == 0 { // it could be read just now, but not before
+		for _, err := range damaged {
+			c.result.Damaged = append(c.result.Damaged, err)
+		}
+	}
 }
 
 func (c *collection) addTo(a *Amount, g *goingPack) {
@@ -400,6 +419,7 @@ func (c *collection) stay(ctx context.Context) error {
 	if err := c.l.set.Verify(); err != nil {
 		return err
 	}
+	c.stopIfDamaged()
 	live, err := c.l.liveKeys(ctx, c.o.Live)
 	if err != nil {
 		return err
