@@ -251,14 +251,11 @@ func (c *check) damaged(ctx context.Context, name pack.Name, reason error) error
 	case errors.Is(reason, pack.ErrVersion):
 		return reason // it may be as good as any
 	case c.l.foreign:
+	case of != nil && of.Group < 0 && c.l.isWholeNow(name):
+		_, err := c.l.set.Refresh() // the disk gave it wrong once
+		return err
 	case of != nil && of.Group < 0:
-		// Without its table nobody can tell what is where in it. So it is read twice
-		// before it goes: the first time may have been the machine's mistake.
-		if p, err := pack.Open(c.l.disk, file, name); err == nil {
-			p.Close()
-			_, err = c.l.set.Refresh()
-			return err
-		}
+		// Without its table nobody can tell what is where in it.
 		if err := c.l.set.Quarantine(name); err == nil {
 			d.Quarantine = c.l.quarantined(name)
 		} else if !IsReadOnly(err) {
@@ -275,6 +272,16 @@ func (c *check) damaged(ctx context.Context, name pack.Name, reason error) error
 	}
 	c.result.Damaged = append(c.result.Damaged, d)
 	return nil
+}
+
+// isWholeNow reports whether a pack whose table was damaged is not any more.
+func (l *Local) isWholeNow(name pack.Name) bool {
+	p, err := pack.Open(l.disk, l.set.Path(name), name)
+	if err != nil {
+		return false
+	}
+	p.Close()
+	return true
 }
 
 // contents reads the contents that were cut, as wholes: chunks that are right
