@@ -66,18 +66,6 @@ func TestKills(t *testing.T) {
 // killKinds are the commands that are killed, most often those that do most.
 var killKinds = []string{"run", "add", "restore", "gc --grace 0", "run", "add", "gc", "gc --grace 0", "fsck --full"}
 
-func envInt(t *testing.T, name string, otherwise int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return n
-}
-
 // killRepo is a repository whose every content follows from a version number.
 type killRepo struct {
 	*sandbox

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,7 +16,8 @@ import (
 // command, in scripts and for the hooks of real Git repositories alike.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"kept": func() { os.Exit(run(os.Args[1:])) },
+		"kept":        func() { os.Exit(run(os.Args[1:])) },
+		"kept-tracer": func() { os.Exit(traceMain()) },
 	})
 }
 
@@ -125,4 +127,17 @@ func (s *sandbox) read(name string) string {
 		s.t.Fatal(err)
 	}
 	return string(data)
+}
+
+// envInt returns a number that the environment sets for a test.
+func envInt(t *testing.T, name string, otherwise int) int {
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }
