@@ -209,13 +209,16 @@ var versionLine = lazy.Regexp(`(?m)^\s*version\s*=\s*([0-9]+)\s*(?:#.*)?\r?$`)
 // lock finds what a lock names. where says in an error which lock that is. One
 // of a newer version may name things in ways that this kept does not know.
 func (ro *rooter) lock(ctx context.Context, where *FileError, data []byte) error {
-	for _, m := range versionLine().FindAllSubmatch(data, -1) {
-		if n, err := strconv.ParseInt(string(m[1]), 10, 64); err != nil || n > lockfile.Version {
-			where.Err = &lockfile.VersionError{Version: n}
-			return where
-		}
-	}
 	for block := range blocks(data) {
+		// In a table it is a parameter that is called so.
+		if inTable := bytes.HasPrefix(bytes.TrimSpace(block), []byte("[")); !inTable {
+			for _, m := range versionLine().FindAllSubmatch(block, -1) {
+				if n, err := strconv.ParseInt(string(m[1]), 10, 64); err != nil || n > lockfile.Version {
+					where.Err = &lockfile.VersionError{Version: n}
+					return where
+				}
+			}
+		}
 		each := ro.each
 		// A folder has a number of files, before its hash or behind it.
 		if bytes.Contains(block, []byte("files")) {
