@@ -68,13 +68,10 @@ type soak struct {
 	store *cas.Local
 
 	workers []*worker
-	// verbs of the program that not every version has.
-	hasGC bool
-
-	mu    sync.Mutex
-	done  map[string]int
-	wrong string // the first thing that was
-	stop  context.CancelFunc
+	mu      sync.Mutex
+	done    map[string]int
+	wrong   string // the first thing that was
+	stop    context.CancelFunc
 
 	// model guards what is committed: who checks it holds off who throws away.
 	model   sync.RWMutex
@@ -157,11 +154,10 @@ func newSoak(t *testing.T, seed int) *soak {
 	a.run("git", "commit", "-q", "-m", "start", "--no-verify")
 	a.run("git", "clone", "-q", a.dir, b.dir)
 	b.run("git", "config", "gc.auto", "0")
-	b.run("kept", "init")
-	s.share(a, b)
-	help := a.run("kept", "help")
-	s.hasGC = strings.Contains(help, "\n  gc ") && strings.Contains(help, "\n  fsck ")
-	if s.store, err = cas.OpenForeign(filepath.Join(a.dir, ".git/kept/store")); err != nil {
+	cache := filepath.Join(dir, "cache")
+	a.run("kept", "init", "--cache", cache)
+	b.run("kept", "init", "--cache", cache)
+	if s.store, err = cas.OpenForeign(cache); err != nil {
 		t.Fatal(err)
 	}
 	for i, clone := range []*sandbox{a, a, a, b, b, b} {
@@ -186,14 +182,6 @@ func (s *soak) worker(name string, clone, at *sandbox, number int) *worker {
 	}
 	return &worker{soak: s, box: at, name: name, clone: clone.dir, log: log,
 		rng: rand.New(rand.NewPCG(uint64(s.seed), uint64(number))), outputs: map[string]cas.Digest{}}
-}
-
-// share lets both clones use the store of the first.
-func (s *soak) share(a, b *sandbox) {
-	own, shared := filepath.Join(b.dir, ".git/kept/store"), filepath.Join(a.dir, ".git/kept/store")
-	if err := errors.Join(os.RemoveAll(own), os.MkdirAll(shared, 0o700), os.MkdirAll(filepath.Dir(own), 0o700), os.Symlink(shared, own)); err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // run lets all work until ctx ends or something is wrong.
@@ -307,14 +295,10 @@ func (w *worker) step(context.Context) {
 
 // keep is one thing that looks after the store.
 func (w *worker) keep(ctx context.Context) {
-	verbs := [][]string{{"status"}, {"verify"}}
-	if w.hasGC {
-		verbs = append(verbs, []string{"gc"}, []string{"gc", "--grace", "0"}, []string{"gc", "--grace", "0"}, []string{"fsck"})
-		if w.rng.IntN(4) == 0 {
-			verbs = append(verbs, []string{"fsck", "--full"})
-		}
-	}
-	args := verbs[w.rng.IntN(len(verbs))]
+	args := [][]string{
+		{"status"}, {"verify"}, {"gc"}, {"gc", "--grace", "0"}, {"gc", "--grace", "0"}, {"gc", "--grace", "0"},
+		{"fsck"}, {"fsck"}, {"fsck", "--full"},
+	}[w.rng.IntN(9)]
 	if args[0] == "verify" {
 		w.checkCommits(1)
 		return
@@ -592,9 +576,7 @@ func (s *soak) checkAll() {
 			at.fail("at the end, the lock of %s: %v", c.branch, err)
 		}
 	}
-	if s.hasGC {
-		s.workers[0].do("kept", "fsck", "--full")
-	}
+	s.workers[0].do("kept", "fsck", "--full")
 }
 
 // lockStored reads all that a lock names out of a store.
