@@ -28,7 +28,7 @@ func (f *folder) Close() error {
 
 // maxHeld is the number of folders that a session holds open: enough for a path
 // and some neighbours, few beside the number of files that a process may open.
-const maxHeld = 16
+const maxHeld = 32
 
 // folders are the folders below the root of a Placer that a session holds open.
 type folders struct {
