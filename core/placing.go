@@ -157,8 +157,6 @@ func (rs *restorer) putFile(ctx context.Context, s *cas.Session, folder string, 
 	if err != nil {
 		return err
 	}
-	rs.noting.Lock()
-	defer rs.noting.Unlock()
 	rs.Workspace.Note(file, info, r.Digest)
 	return nil
 }

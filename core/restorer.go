@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
@@ -28,8 +27,6 @@ type restorer struct {
 	failed []string
 	// mixed is what the state says of folders that a killed kept left.
 	mixed map[string][]cas.Digest
-	// noting guards Workspace.Note.
-	noting sync.Mutex
 }
 
 // touch has to come before every change to the worktree.
