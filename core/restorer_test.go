@@ -41,8 +41,8 @@ func keepFolder(t testing.TB, r *Repository, path string, files map[string]strin
 	batch := r.objects.Batch()
 	defer batch.Close()
 	var tree cas.Tree
-	for name, content := range files {
-		kind := cas.File
+	for _, name := range slices.Sorted(maps.Keys(files)) { // as kept add finds them
+		kind, content := cas.File, files[name]
 		if target, ok := strings.CutPrefix(content, "-> "); ok {
 			kind, content = cas.Link, target
 		} else if strings.HasPrefix(content, "#!") {
