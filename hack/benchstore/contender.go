@@ -15,6 +15,8 @@ type contender struct {
 	peer bool
 	// syncs is what add has on the disk (fsync) when it returns, as strace shows it.
 	syncs string
+	// verifies says whether restore refuses bytes of the store that were changed.
+	verifies bool
 	// version prints the version; it failing means that the program is missing.
 	version []string
 	// install says how to get it.
@@ -73,7 +75,11 @@ func present(all []contender) (here []contender, notes []string) {
 			continue
 		}
 		line, _, _ := strings.Cut(strings.TrimSpace(string(output)), "\n")
-		notes = append(notes, fmt.Sprintf("%s: %s; syncs %s", c.name, strings.TrimPrefix(line, c.name+" "), c.syncs))
+		note := fmt.Sprintf("%s: %s; syncs %s", c.name, strings.TrimPrefix(line, c.name+" "), c.syncs)
+		if c.verifies {
+			note += ", verifies what it restores"
+		}
+		notes = append(notes, note)
 		here = append(here, c)
 	}
 	return here, notes

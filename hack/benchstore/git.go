@@ -6,7 +6,7 @@ import "slices"
 // compared with.
 func git(path string) contender {
 	return contender{
-		name: "git", syncs: nothing, version: []string{"git", "--version"}, install: "apt-get install git",
+		name: "git", syncs: nothing, verifies: true, version: []string{"git", "--version"}, install: "apt-get install git",
 		setup:   emptyRepository,
 		add:     always(commands{{"git", "add", path}}),
 		settle:  commands{{"git", "commit", "-q", "-m", "change"}},
@@ -18,7 +18,7 @@ func git(path string) contender {
 
 func lfs(path string) contender {
 	c := git(path)
-	c.name, c.peer = "git-lfs", true
+	c.name, c.peer, c.verifies = "git-lfs", true, false
 	c.version, c.install = []string{"git-lfs", "version"}, "apt-get install git-lfs"
 	c.setup = slices.Concat(emptyRepository, commands{
 		{"git", "lfs", "install", "--local"},
