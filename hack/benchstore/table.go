@@ -60,7 +60,12 @@ type limit struct {
 	of func() float64
 }
 
-func (l limit) String() string { return fmt.Sprintf("<= %gx %s", l.most, l.than) }
+func (l limit) String() string {
+	if l.most == 1 && l.of != nil {
+		return "<= " + l.than
+	}
+	return fmt.Sprintf("<= %gx %s", l.most, l.than)
+}
 
 // best is the fastest or smallest of the peers.
 const best = "best peer"
