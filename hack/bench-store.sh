@@ -7,7 +7,7 @@
 #     hack/bench-store.sh -only million -n 1                       # a million files; some GB, minutes
 #     hack/bench-store.sh -n 1 -size 67108864 -files 2000          # a look, about a minute
 #
-# Builds nothing. TMPDIR says on which disk: about 12 GB, and twenty files per small file.
+# Builds nothing. TMPDIR says on which disk: about 10 GB, and ten files for each small one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if dvc=$(hack/venv.sh dvc hack/requirements/dvc.txt); then
