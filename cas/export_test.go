@@ -3,8 +3,8 @@ package cas
 import (
 	"context"
 
-	"github.com/kept-dev/kept/cas/disk"
 	"github.com/kept-dev/kept/cas/codec"
+	"github.com/kept-dev/kept/cas/disk"
 	"github.com/kept-dev/kept/cas/pack"
 )
 
