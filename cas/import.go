@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/gofrs/flock"
@@ -32,7 +33,7 @@ func (l *Local) importPacks(ctx context.Context, from *Local) (n int, err error)
 	}
 	defer release()
 	packs, err := from.set.Packs()
-	if err != nil {
+	if err != nil || l.is(from) {
 		return 0, err
 	}
 	for _, info := range packs {
@@ -124,7 +125,7 @@ func (l *Local) copyPack(from, to string) error {
 // MoveTo brings all that is in the store over to another one and removes it
 // here, as its only user. It returns ErrInUse where it has others.
 func (l *Local) MoveTo(ctx context.Context, to *Local) error {
-	if packs, err := l.set.Packs(); err != nil || len(packs) == 0 {
+	if packs, err := l.set.Packs(); err != nil || len(packs) == 0 || l.is(to) {
 		return err
 	}
 	waiting, cancel := context.WithTimeout(ctx, collectWait)
@@ -142,6 +143,10 @@ func (l *Local) MoveTo(ctx context.Context, to *Local) error {
 	}
 	packs, err := l.set.Packs()
 	for _, info := range packs {
+		// Nobody else is here, so what is there now is all that was brought over.
+		if err == nil {
+			_, err = to.disk.Stat(to.set.Path(info.Name))
+		}
 		if err == nil {
 			err = l.set.Remove(info.Name)
 		}
@@ -153,4 +158,18 @@ func (l *Local) MoveTo(ctx context.Context, to *Local) error {
 		return fmt.Errorf("move store %q: %w", l.dir, err)
 	}
 	return nil
+}
+
+// is reports whether both are one folder, perhaps by two names. One that can't
+// be told is.
+func (l *Local) is(other *Local) bool {
+	a, err := l.disk.Stat(l.dir)
+	if err != nil {
+		return !isGone(err)
+	}
+	b, err := other.disk.Stat(other.dir)
+	if err != nil {
+		return !isGone(err)
+	}
+	return os.SameFile(a, b)
 }

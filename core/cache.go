@@ -102,7 +102,14 @@ func (r *Repository) openStores() error {
 	origin := &originStore{Local: r.objects, git: r.Git}
 	r.Store = origin
 	if set.Cache == "" {
-		return nil
+		// A link to a folder elsewhere makes it a shared one as well.
+		info, err := os.Lstat(r.Local.OwnStore())
+		if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+			return nil
+		}
+		if set.Cache, err = filepath.EvalSymlinks(r.Local.OwnStore()); err != nil {
+			return &CacheError{Dir: r.Local.OwnStore(), Err: reason(err)}
+		}
 	}
 	r.Local.cache = set.Cache
 	if r.objects, err = cas.OpenLocal(set.Cache); err != nil {

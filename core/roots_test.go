@@ -293,6 +293,7 @@ func TestGCKeepsRecords(t *testing.T) {
 		Command: "x", History: map[string]cas.Digest{"loss": series},
 		Environment: &lockfile.Environment{Packages: packages, Platform: "linux/amd64"},
 		Metrics:     map[string]lockfile.Value{"loss": 1.5},
+		Params:      map[string]lockfile.Value{"version": int64(99)}, // which is not that of the lock
 	}
 	c.commit(string(lock.Marshal()))
 	c.write(".git/kept/runs/1/run.json", fmt.Sprintf("{\"imported\": %q}", imported))
@@ -413,6 +414,49 @@ func TestGCOfSharedCache(t *testing.T) {
 	}
 	if notes, err := os.ReadDir(filepath.Join(cache, "clones")); err != nil || len(notes) != 1 {
 		t.Errorf("the store knows %v, %v", notes, err)
+	}
+}
+
+// TestGCOfLinkedStore: a link in the place of a store is a shared store, too, and
+// bringing it over to itself is not to lose it.
+func TestGCOfLinkedStore(t *testing.T) {
+	a := newClone(t)
+	b := a.beside("b")
+	ofA := a.keep("a's")
+	a.write(lockfile.Name, lockOf(ofA, false))
+	store := a.open().Local.Store()
+	own := b.open().Local.OwnStore()
+	if err := os.MkdirAll(filepath.Dir(own), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(store, own); err != nil {
+		t.Skip(err)
+	}
+	ofB, other := b.keep("b's"), b.keep("nobody's")
+	b.write(lockfile.Name, lockOf(ofB, false))
+	a.gc(GCOptions{})
+	b.gc(GCOptions{})
+	if !a.has(ofA) || !a.has(ofB) || a.has(other) || !b.has(ofB) {
+		t.Errorf("a's: %t, b's: %t, nobody's: %t", a.has(ofA), a.has(ofB), a.has(other))
+	}
+
+	// The same by the setting and by a link.
+	cache := filepath.Join(filepath.Dir(a.dir), "cache")
+	c := a.beside("c")
+	if err := os.MkdirAll(filepath.Join(c.dir, ".git", "kept"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.open().UseCache(t.Context(), cache); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(cache, c.open().Local.OwnStore()); err != nil {
+		t.Fatal(err)
+	}
+	ofC := c.keep("c's")
+	c.write(lockfile.Name, lockOf(ofC, false))
+	c.gc(GCOptions{})
+	if !c.has(ofC) {
+		t.Error("a store was brought over to itself, and is lost")
 	}
 }
 
