@@ -19,7 +19,7 @@ TEST_PYTHON = $(shell hack/venv.sh test hack/requirements/test.txt examples/sent
 # The tests of the Python module run the program too: with the one that was just built.
 PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack:$(CURDIR)/ci/tests
 
-.PHONY: build demo review test test-go test-python lint fmt fmt-check fuzz bench bench-store wheel check-wheel cross clean
+.PHONY: build demo review test test-go test-python lint fmt fmt-check fuzz faults bench bench-store wheel check-wheel cross clean
 
 build: ## the static binary, bin/kept
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kept$(EXE) ./cmd/kept
@@ -55,6 +55,13 @@ fmt-check:
 
 fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
+
+# The same tests are in "make test", with few rounds. Each prints its seed; FAULTS_SEED repeats it.
+faults: ## disks that fail, kills, full disks, power cuts, a soak: FAULTS_KILLS=10000 FAULTS_SIZES=500 FAULTS_CUTS=1000 FAULTS_CALLS=1 FAULTS_BITS=10000 FAULTS_SOAK=2h
+	go test -count=1 -v -timeout 0 ./cas/disktest
+	go test -count=1 -v -timeout 0 $(if $(RACE),-race) ./cas -run 'TestFaults|TestPowerCuts|TestFlippedReads|TestCollectBeside|TestTogether|TestDamage|TestKilled|TestSmallDisk'
+	go test -count=1 -v -timeout 0 ./cmd/kept -run 'TestKills|TestDiskFull|TestPowerCuts|TestVerbFaults|TestDamage|TestFileSizeLimit|TestReadOnlyStore'
+	go test -count=1 -v -timeout 0 ./cmd/kept -run TestSoak
 
 bench: build ## micro-benchmarks, then kept against git on the clock; DVC=1 against DVC as well
 	go test -run '^$$' -bench . -benchmem ./...
