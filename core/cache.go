@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 
@@ -232,8 +233,34 @@ type Clone struct {
 	Dir string
 	// Note is the file by which the store knows it; "" where the store is its own.
 	Note string
-	// Gone is set where it was removed.
-	Gone bool
+	// Gone is set where it was removed, or moved and not used since. Since is when
+	// a collection first found that; zero where none did.
+	Gone  bool
+	Since time.Time
+}
+
+// goneSuffix ends the name of the file whose time is Clone.Since.
+const goneSuffix = ".gone"
+
+// markGone notes whether a collection found the clone gone.
+func (c *Clone) markGone() error {
+	switch {
+	case c.Note == "" || !c.Since.IsZero():
+		return nil
+	case !c.Gone:
+		_ = os.Remove(c.Note + goneSuffix) // It is back, or another one at its place.
+		return nil
+	}
+	err := os.WriteFile(c.Note+goneSuffix, nil, 0o600)
+	disk.ShareFile(c.Note + goneSuffix)
+	c.Since = time.Now()
+	return err
+}
+
+// forget makes the store forget the clone.
+func (c *Clone) forget() {
+	_ = os.Remove(c.Note)
+	_ = os.Remove(c.Note + goneSuffix)
 }
 
 // CloneError reports a clone that uses the store and can't be looked at: what it
@@ -264,6 +291,9 @@ func (r *Repository) clones() ([]Clone, error) {
 	}
 	for _, e := range entries {
 		c := Clone{Note: filepath.Join(dir, e.Name())}
+		if strings.HasSuffix(e.Name(), goneSuffix) {
+			continue
+		}
 		if strings.HasPrefix(e.Name(), ".kept-") {
 			continue // Unfinished: who writes it has put nothing into the store yet.
 		}
@@ -284,6 +314,9 @@ func (r *Repository) clones() ([]Clone, error) {
 		}
 		if c.Gone, err = isGone(c.Dir); err != nil {
 			return nil, &CloneError{Clone: c, Err: err}
+		}
+		if info, err := os.Stat(c.Note + goneSuffix); err == nil && c.Gone {
+			c.Since = info.ModTime()
 		}
 		list = append(list, c)
 	}

@@ -28,9 +28,16 @@ type GCOptions struct {
 type GC struct {
 	*cas.Collected
 	// Clones are all that use the store, this one first. Those that are gone had
-	// no say, and a store that is shared forgets them.
+	// no say.
 	Clones []Clone
+	// Waiting is set where one of them has not been gone for as long as the grace:
+	// it may only have been moved. Nothing is removed before that is over, and then
+	// the store forgets it.
+	Waiting bool
 }
+
+// never is a grace that nothing outlives.
+const never = 1 << 62
 
 // StoreBusyError reports that nothing could be removed, because the store was in use all the time.
 type StoreBusyError struct {
@@ -78,6 +85,18 @@ func (r *Repository) GC(ctx context.Context, o GCOptions) (*GC, error) {
 			return nil, r.inUse(result.Clones, err)
 		}
 	}
+	for i := range result.Clones {
+		c := &result.Clones[i]
+		if !o.DryRun {
+			if err := c.markGone(); err != nil {
+				return nil, err
+			}
+		}
+		result.Waiting = result.Waiting || c.Gone && o.Grace > 0 && (c.Since.IsZero() || time.Since(c.Since) < o.Grace)
+	}
+	if result.Waiting {
+		o.Grace = never
+	}
 	opts := cas.CollectOptions{Live: live, Grace: o.Grace, DryRun: o.DryRun}
 	if o.Progress != nil {
 		opts.Progress = o.Progress.Add
@@ -91,8 +110,8 @@ func (r *Repository) GC(ctx context.Context, o GCOptions) (*GC, error) {
 	}
 	r.sweep()
 	for _, c := range result.Clones {
-		if c.Gone && c.Note != "" {
-			_ = os.Remove(c.Note)
+		if c.Gone && c.Note != "" && !result.Waiting {
+			c.forget()
 		}
 	}
 	return result, nil

@@ -101,7 +101,11 @@ func (u *ui) printGC(done *core.GC, dryRun bool, grace time.Duration) {
 	}
 	rows := [][]string{{word + ":", amount(done.Removed)}}
 	if done.Young.Objects > 0 {
-		rows = append(rows, []string{"younger than " + ageText(grace) + ":", amount(done.Young)})
+		why := "younger than " + ageText(grace) + ":"
+		if done.Waiting {
+			why = "not in use:"
+		}
+		rows = append(rows, []string{why, amount(done.Young)})
 	}
 	if done.Left.Objects > 0 {
 		rows = append(rows, []string{"not worth the copying:", amount(done.Left)})
@@ -119,7 +123,11 @@ func (u *ui) printGC(done *core.GC, dryRun bool, grace time.Duration) {
 		u.printf("the store has %s, it had %s\n", is, was)
 	}
 	for _, c := range done.Clones {
-		if c.Gone {
+		switch {
+		case c.Gone && done.Waiting:
+			u.say("%s the clone %s is gone, or was moved and not used since: nothing is removed before %s are over", u.paint(yellow, "warning:"), clean(c.Dir), ageText(grace))
+			u.say("%s rm %s", u.paint(yellow, "hint:"), pathWord(c.Note))
+		case c.Gone:
 			u.say("%s the clone %s is gone: what it alone needed is not kept", u.paint(yellow, "warning:"), clean(c.Dir))
 		}
 	}
