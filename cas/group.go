@@ -11,12 +11,23 @@ import (
 )
 
 const (
-	// groupSize is the plain size at which a group is full. It is what has to be
-	// read and decoded for one byte of it, and what the encoder can learn from.
-	groupSize = 1 << 20
+	// textGroup is the plain size at which a group of text is full. It is what the
+	// encoder can learn from, and what has to be read and decoded for one byte of it.
+	textGroup = 1 << 20
+	// arrayGroup is that of everything else, from which there is little to learn:
+	// what is at work on a group stays in a processor's own cache.
+	arrayGroup = 256 << 10
 	// groupMost is the most that a group can have.
-	groupMost = groupSize + chunk.Max
+	groupMost = textGroup + chunk.Max
 )
+
+// fullSize is the plain size at which a group of a class is full.
+func fullSize(class codec.Class) int {
+	if class == codec.Text {
+		return textGroup
+	}
+	return arrayGroup
+}
 
 // group is runs of one class that will be encoded together.
 type group struct {
@@ -52,7 +63,7 @@ func (b *batch) gather(class codec.Class, run []byte, entries []pack.Entry) (ful
 		e.At += at
 		g.entries = append(g.entries, e)
 	}
-	if full == nil && len(g.bytes) >= groupSize {
+	if full == nil && len(g.bytes) >= fullSize(class) {
 		full, b.groups[class] = g, nil
 	}
 	return full

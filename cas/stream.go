@@ -160,49 +160,63 @@ func (b *batch) putManifest(d Digest, s *stream) error {
 	return nil
 }
 
-// putSegment keeps the chunks of a segment that are new. Those that follow each
-// other are one run. A segment that is all new is encoded where it lies.
+// run is chunks of one class that follow each other in a segment.
+type run struct {
+	class      codec.Class
+	start, end int
+	entries    []pack.Entry
+}
+
+// putSegment keeps the chunks of a segment that are new. A run that is as good
+// as a group is encoded where it lies.
 func (b *batch) putSegment(seg *segment) error {
-	all := seg.bytes()
-	type span struct {
-		start, end int
-		entries    []pack.Entry
+	runs, err := b.newRuns(seg)
+	if err != nil {
+		return err
 	}
-	var fresh []span
-	start := 0
-	for _, end := range seg.cuts {
-		d := Sum(all[start:end])
-		seg.parts = append(seg.parts, part{d, int64(end - start)})
-		isNew, err := b.claim(d)
-		if err != nil {
-			return err
-		}
-		if isNew {
-			if len(fresh) == 0 || fresh[len(fresh)-1].end != start {
-				fresh = append(fresh, span{start: start})
-			}
-			run := &fresh[len(fresh)-1]
-			run.end = end
-			run.entries = append(run.entries, blobEntry(d, start-run.start, end-start))
-		}
-		start = end
-	}
-	for _, run := range fresh {
-		content := all[run.start:run.end]
-		class := codec.Probe(content)
-		if len(content) >= groupSize/2 {
-			if err := b.encode(class, [][]byte{content}, run.entries); err != nil {
+	for _, r := range runs {
+		content := seg.buf[r.start:r.end]
+		if len(content) >= fullSize(r.class)/2 {
+			if err := b.encode(r.class, [][]byte{content}, r.entries); err != nil {
 				return err
 			}
-			continue
-		}
-		if full := b.gather(class, content, run.entries); full != nil {
+		} else if full := b.gather(r.class, content, r.entries); full != nil {
 			if err := b.encodeGroup(full); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// newRuns notes the chunks of a segment and returns those that are new. The
+// class is looked for chunk by chunk: a file of weights may have arrays of
+// several types, and a header of text.
+func (b *batch) newRuns(seg *segment) ([]run, error) {
+	var runs []run
+	start := 0
+	for _, end := range seg.cuts {
+		content := seg.buf[start:end]
+		d := Sum(content)
+		seg.parts = append(seg.parts, part{d, int64(len(content))})
+		fresh, err := b.claim(d)
+		if err != nil {
+			return nil, err
+		}
+		if fresh {
+			class := codec.Probe(content)
+			last := len(runs) - 1
+			if last < 0 || runs[last].end != start || runs[last].class != class || start-runs[last].start >= fullSize(class) {
+				runs = append(runs, run{class: class, start: start})
+				last++
+			}
+			r := &runs[last]
+			r.end = end
+			r.entries = append(r.entries, blobEntry(d, start-r.start, len(content)))
+		}
+		start = end
+	}
+	return runs, nil
 }
 
 // readFull fills b and returns io.EOF if r ends before b is full. Unlike
