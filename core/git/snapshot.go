@@ -53,6 +53,11 @@ type Skipped struct {
 	Reason string `json:"reason"`
 }
 
+// durable has Git sync the objects of a snapshot, all with one flush, before the
+// ref that names them. By default it syncs the ref alone: after a power cut it
+// could name nothing, and then every git log --all fails.
+var durable = []string{"-c", "core.fsync=loose-object,reference", "-c", "core.fsyncMethod=batch"}
+
 // Snapshot stores the worktree as it is, untracked files included and ignored
 // ones not, as a commit on top of HEAD under refs/kept/snap/<id>. The index, the
 // worktree and the status are left as they were. Files over maxFileBytes are
@@ -93,6 +98,7 @@ func (r *Repo) snapshot(ctx context.Context, id string, maxFileBytes int64) (Sna
 	c := r.command()
 	c.env = []string{"GIT_INDEX_FILE=" + index}
 	c.options = append(c.options, "-c", "core.safecrlf=false", "-c", "core.splitIndex=false")
+	c.options = append(c.options, durable...)
 
 	out, err := c.run(ctx, "ls-files", "-z", "--modified", "--others", "--exclude-standard")
 	if err != nil {
@@ -191,6 +197,7 @@ func (r *Repo) commitTree(ctx context.Context, tree, head, id string) (Snapshot,
 	c := r.command()
 	c.env = snapshotEnv
 	c.options = append(c.options, "-c", "i18n.commitEncoding=UTF-8", "-c", "core.logAllRefUpdates=false")
+	c.options = append(c.options, durable...)
 	out, err := c.run(ctx, args...)
 	if err != nil {
 		return Snapshot{}, err
