@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,6 +113,22 @@ func (d *blockDisk) mount(image, dir string) error {
 	return err
 }
 
+// unmountCopy unmounts the copy. A store closes its files when nobody can reach it
+// any more.
+func (d *blockDisk) unmountCopy() {
+	for i := 0; ; i++ {
+		runtime.GC()
+		out, err := exec.Command("umount", d.copiedDir).CombinedOutput()
+		if err == nil {
+			return
+		}
+		if i == 100 {
+			d.t.Fatalf("%v\n%s", err, out)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
 // copy copies what is on the disk at this instant. A copy during which something
 // was written is none of one instant, and taken once more.
 func (d *blockDisk) copy() {
@@ -141,6 +158,8 @@ func powerCuts(t *testing.T, mode string, rounds, seed int) {
 	k.run("mv", k.dir, at)
 	k.dir = at
 	bin := filepath.Join(filepath.Dir(d.dir), "bin", "kept")
+	// The sandbox has Git sync nothing; here it does what it does for users.
+	k.env = append(k.env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=core.fsync", "GIT_CONFIG_VALUE_0=default")
 	kinds := []string{"add", "run", "gc --grace 0", "add", "restore"}
 	head := k.read("kept.lock")
 	acked, sawNew := head, 0
@@ -198,11 +217,7 @@ func (k *killRepo) afterCut(d *blockDisk, kind string, locks []string) string {
 	if err := d.mount(d.copied, d.copiedDir); err != nil {
 		k.t.Fatal(err)
 	}
-	defer func() {
-		if out, err := exec.Command("umount", d.copiedDir).CombinedOutput(); err != nil {
-			k.t.Fatalf("%v\n%s", err, out)
-		}
-	}()
+	defer d.unmountCopy()
 	after := *k
 	box := *k.sandbox
 	after.sandbox = &box
