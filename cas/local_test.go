@@ -245,7 +245,7 @@ func TestBatchPublishesFullPacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	after, _ := s.storedBytes(t)
-	if grown, most := after-before, int64(size-before+1<<20); grown > most {
+	if grown, most := after-before, size-before+1<<20; grown > most {
 		t.Errorf("the next writer stored %d bytes more, want at most %d", grown, most)
 	}
 	r, err := s.Open(t.Context(), d)

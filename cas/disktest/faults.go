@@ -324,7 +324,7 @@ func (t faultyTemp) write(p []byte, write func([]byte) (int, error)) (int, error
 	switch {
 	case err == nil:
 		return write(p)
-	case err == errDead:
+	case errors.Is(err, errDead):
 		return 0, err
 	}
 	n, _ := write(p[:len(p)/2])

@@ -179,17 +179,6 @@ func (r *run) in(present map[Name]bool) *run {
 	return &c
 }
 
-// lost returns how many of its packs are gone.
-func (r *run) lost() int {
-	n := 0
-	for _, gone := range r.gone {
-		if gone {
-			n++
-		}
-	}
-	return n
-}
-
 // find returns where key is in a pack that is there. bad says that the record
 // cannot have been written so.
 func (r *run) find(key *Key) (at Location, found, bad bool) {

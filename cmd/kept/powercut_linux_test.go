@@ -162,7 +162,8 @@ func powerCuts(t *testing.T, mode string, rounds, seed int) {
 	k.env = append(k.env, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=core.fsync", "GIT_CONFIG_VALUE_0=default")
 	kinds := []string{"add", "run", "gc --grace 0", "add", "restore"}
 	head := k.read("kept.lock")
-	acked, sawNew := head, 0
+	sawNew := 0
+	var acked string
 	for i := range rounds {
 		kind := kinds[i%len(kinds)]
 		k.rng = rand.New(rand.NewPCG(uint64(seed), uint64(i)))

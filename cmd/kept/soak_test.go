@@ -96,7 +96,6 @@ type worker struct {
 
 	// outputs are the artifacts that the lock in the worktree names, by path.
 	outputs map[string]cas.Digest
-	version int
 	mine    []*soakCommit
 	made    int
 }

@@ -138,7 +138,7 @@ func (c *cacheFile) parseWholes(b []byte) bool {
 		path := string(r.take(r.uvarint()))
 		var w whole
 		copy(w.digest[:], r.take(uint64(len(w.digest))))
-		copy(w.print[:], r.take(uint64(len(w.print))))
+		copy(w.fingerprint[:], r.take(uint64(len(w.fingerprint))))
 		w.size, w.files = int64(r.uvarint()), int64(r.uvarint())
 		c.wholes[path] = w
 	}
@@ -149,7 +149,7 @@ func appendWhole(b []byte, path string, w whole) []byte {
 	b = binary.AppendUvarint(b, uint64(len(path)))
 	b = append(b, path...)
 	b = append(b, w.digest[:]...)
-	b = append(b, w.print[:]...)
+	b = append(b, w.fingerprint[:]...)
 	b = binary.AppendUvarint(b, uint64(w.size))
 	return binary.AppendUvarint(b, uint64(w.files))
 }

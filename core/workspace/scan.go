@@ -140,7 +140,7 @@ func (w *Workspace) unchanged(root *folder) (whole, bool) {
 	if root.any(func(f *folder) bool { return !f.same }) {
 		return whole{}, false
 	}
-	return w.cache.whole(root.path, root.print())
+	return w.cache.whole(root.path, root.fingerprint())
 }
 
 // any reports whether f or a folder in it is as is says.
@@ -191,7 +191,7 @@ func (w *Workspace) remember(root *folder, mark uint64, now whole, complete bool
 		u.blocks[f.path] = b
 	}
 	if complete {
-		now.print = root.print()
+		now.fingerprint = root.fingerprint()
 		u.whole = &now
 	}
 	w.cache.take(u)

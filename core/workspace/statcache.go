@@ -41,9 +41,9 @@ type known struct {
 type whole struct {
 	digest      cas.Digest
 	size, files int64
-	// print is of the blocks of all folders in it: a file that is recorded
+	// fingerprint is of the blocks of all folders in it: a file that is recorded
 	// otherwise since makes it another.
-	print cas.Digest
+	fingerprint cas.Digest
 }
 
 func openCache(file string) *statCache { return &statCache{file: file} }
@@ -136,13 +136,13 @@ func (c *statCache) folder(dir string) (base, noted *block) {
 	return k.base, noted
 }
 
-// whole returns what the folder at path was when its blocks had that print.
-func (c *statCache) whole(path string, print cas.Digest) (whole, bool) {
+// whole returns what the folder at path was when its blocks had that fingerprint.
+func (c *statCache) whole(path string, fingerprint cas.Digest) (whole, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.load()
 	w, ok := c.wholes[path]
-	return w, ok && w.print == print
+	return w, ok && w.fingerprint == fingerprint
 }
 
 // update is what a walk of a folder has found.

@@ -181,11 +181,11 @@ func (f *folder) tree(files int64) cas.Tree {
 	}
 }
 
-// print is of the blocks of f and of all folders in it.
-func (f *folder) print() cas.Digest {
+// fingerprint is of the blocks of f and of all folders in it.
+func (f *folder) fingerprint() cas.Digest {
 	h := cas.NewHasher()
 	for sub := range f.all() {
-		io.WriteString(h, sub.path)
+		h.Write([]byte(sub.path))
 		h.Write([]byte{0})
 		h.Write(sub.block.check[:])
 	}
