@@ -62,6 +62,13 @@ type ObjectName struct {
 // Fsck checks the store, and the objects that the locks of this clone name. What
 // is lost it puts back if it finds the content elsewhere.
 func (r *Repository) Fsck(ctx context.Context, o FsckOptions) (*Fsck, error) {
+	// From here on, for an object that a lock names now may be of no use, and gone, by
+	// the time it is looked for.
+	release, err := r.useStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	n, err := r.namer(ctx)
 	if err != nil {
 		return nil, err
