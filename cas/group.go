@@ -13,7 +13,7 @@ import (
 const (
 	// textGroup is the plain size at which a group of text is full. It is what the
 	// encoder can learn from, and what has to be read and decoded for one byte of it.
-	textGroup = 1 << 20
+	textGroup = 512 << 10
 	// arrayGroup is that of everything else, from which there is little to learn:
 	// what is at work on a group stays in a processor's own cache.
 	arrayGroup = 256 << 10

@@ -11,9 +11,9 @@ import (
 	"github.com/kept-dev/kept/cas/pack"
 )
 
-// segmentSize is how much of a stream is read and cut at once: a group, and the
-// rest that can't be cut before more is read.
-const segmentSize = groupMost
+// segmentSize is how much of a stream is read and cut at once: some groups, and
+// the rest that can't be cut before more is read.
+const segmentSize = 1<<20 + chunk.Max
 
 var segments = sync.Pool{New: func() any { return new([segmentSize]byte) }}
 

@@ -114,7 +114,11 @@ func (e *Encoder) encode(class Class, runs [][]byte, size int) Method {
 
 func (e *Encoder) zstd(runs [][]byte) Method {
 	plain := e.join(runs)
-	e.out = appendZstd(e.out[:0], plain)
+	pool := goodEncoders
+	if len(runs) > 1 {
+		pool = fastEncoders
+	}
+	e.out = appendZstd(e.out[:0], plain, pool)
 	return Zstd
 }
 
@@ -193,6 +197,6 @@ func (e *Encoder) zstdIsSmaller(runs [][]byte, size int) bool {
 		e.out = p.append(e.out[:0], [][]byte{plain})
 		n = len(e.out)
 	}
-	e.out = appendZstd(e.out[:0], plain)
+	e.out = appendZstd(e.out[:0], plain, fastEncoders)
 	return len(e.out) < n-n/16
 }

@@ -14,17 +14,10 @@ const window = 8 << 20
 // The coders are made when they are first used: making one costs some microseconds and
 // a megabyte, which most commands need not pay.
 var (
-	zstdEncoders = sync.Pool{New: func() any {
-		e, err := zstd.NewWriter(nil,
-			zstd.WithEncoderLevel(zstd.SpeedDefault), // the fastest misses what repeats after four bytes
-			zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(window),
-			zstd.WithEncoderCRC(false)) // the pack has one, and the content a hash
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return e
-	}}
+	// One large file is worth the time that finding what repeats after four bytes
+	// takes. Many small files are not: theirs is the time that people wait for.
+	goodEncoders = encoders(zstd.SpeedDefault)
+	fastEncoders = encoders(zstd.SpeedFastest)
 	zstdDecoders = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil,
 			zstd.WithDecoderConcurrency(1),
@@ -37,9 +30,23 @@ var (
 	}}
 )
 
-func appendZstd(b, plain []byte) []byte {
-	e := zstdEncoders.Get().(*zstd.Encoder)
-	defer zstdEncoders.Put(e)
+func encoders(level zstd.EncoderLevel) *sync.Pool {
+	return &sync.Pool{New: func() any {
+		e, err := zstd.NewWriter(nil,
+			zstd.WithEncoderLevel(level),
+			zstd.WithEncoderConcurrency(1),
+			zstd.WithWindowSize(window),
+			zstd.WithEncoderCRC(false)) // the pack has one, and the content a hash
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return e
+	}}
+}
+
+func appendZstd(b, plain []byte, pool *sync.Pool) []byte {
+	e := pool.Get().(*zstd.Encoder)
+	defer pool.Put(e)
 	return e.EncodeAll(plain, b)
 }
 
