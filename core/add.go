@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/pipeline"
 	"github.com/kept-dev/kept/lockfile"
 )
@@ -47,19 +48,24 @@ func (p *Project) Add(ctx context.Context, paths []string) ([]Added, error) {
 		return nil, err
 	}
 	defer unused()
+	batch := p.Store.Batch()
+	defer batch.Close()
 	lock, err := p.Lock()
 	if err != nil {
 		return nil, err
 	}
 	var added []Added
 	for _, name := range paths {
-		a, err := p.addOne(ctx, lock, path.Clean(name))
+		a, err := p.addOne(ctx, batch, lock, path.Clean(name))
 		if err != nil {
 			return nil, err
 		}
 		// At once, so that the next path gets another name.
 		lock.Artifacts[a.Name] = a.Artifact
 		added = append(added, *a)
+	}
+	if err := batch.Commit(ctx); err != nil {
+		return nil, fmt.Errorf("add: %w", err)
 	}
 	next := lockfile.New()
 	for i, a := range added {
@@ -71,7 +77,7 @@ func (p *Project) Add(ctx context.Context, paths []string) ([]Added, error) {
 	return added, p.writeLock(lock, items(p.Rel, next))
 }
 
-func (p *Project) addOne(ctx context.Context, lock *lockfile.Lock, name string) (*Added, error) {
+func (p *Project) addOne(ctx context.Context, batch cas.Batch, lock *lockfile.Lock, name string) (*Added, error) {
 	if err := pipeline.CheckWrite(name); err != nil {
 		return nil, fmt.Errorf("add %w", err)
 	}
@@ -83,7 +89,7 @@ func (p *Project) addOne(ctx context.Context, lock *lockfile.Lock, name string) 
 	if err != nil {
 		return nil, err
 	}
-	art, err := p.keepArtifact(ctx, name)
+	art, err := p.putArtifact(ctx, batch, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &NoFileError{Path: full}
 	}

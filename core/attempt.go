@@ -146,6 +146,7 @@ func (r *run) makeWay(ctx context.Context) error {
 		return err
 	}
 	rs := r.restorer()
+	rs.was = r.placed
 	r.madeWay = map[string]*workspace.Object{}
 	for _, file := range r.outputs() {
 		o, err := r.Workspace.Scan(ctx, file)
@@ -293,12 +294,12 @@ func (r *run) environ() []string {
 	return env
 }
 
-// keepArtifact stores a file or folder of the experiment.
-func (p *Project) keepArtifact(ctx context.Context, file string) (*lockfile.Artifact, error) {
+// putArtifact puts a file or folder of the experiment into a batch.
+func (p *Project) putArtifact(ctx context.Context, batch cas.Batch, file string) (*lockfile.Artifact, error) {
 	if err := cas.CheckPath(file); err != nil {
 		return nil, err
 	}
-	o, err := p.Workspace.Keep(ctx, p.Store, p.join(file))
+	o, err := p.Workspace.Put(ctx, batch, p.join(file))
 	if err != nil {
 		return nil, err
 	}
@@ -307,5 +308,6 @@ func (p *Project) keepArtifact(ctx context.Context, file string) (*lockfile.Arti
 }
 
 func (p *Project) keepPackages(ctx context.Context, packages []environment.Package) (cas.Digest, error) {
-	return p.keepBytes(ctx, environment.FormatPackages(packages))
+	d, _, err := p.Store.Put(ctx, newReader(environment.FormatPackages(packages)))
+	return d, err
 }

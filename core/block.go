@@ -32,26 +32,33 @@ func (r *run) lock(ctx context.Context, before *sources) error {
 		return err
 	}
 	defer unused()
+	batch := r.Store.Batch()
+	defer batch.Close()
 	block := &lockfile.Stage{Command: r.stage.Command}
 	block.Params = before.params
 	if block.Logged, err = r.logged(before, log); err != nil {
 		return err
 	}
-	if block.Metrics, block.History, err = r.metrics(ctx, log); err != nil {
+	if block.Metrics, block.History, err = r.metrics(ctx, batch, log); err != nil {
 		return err
 	}
-	if block.Artifacts, err = r.artifacts(ctx, log); err != nil {
+	if block.Artifacts, err = r.artifacts(ctx, batch, log); err != nil {
 		return err
 	}
 	if block.Environment, err = r.environment(ctx, log); err != nil {
 		return err
 	}
-	after, err := r.observeWith(ctx, r.stage, r.keepInput)
+	after, err := r.observeWith(ctx, r.stage, func(ctx context.Context, file string) (*workspace.Object, error) {
+		return r.putInput(ctx, batch, file)
+	})
 	if err != nil {
 		return err
 	}
 	if changed := before.differences(after); len(changed) > 0 {
 		return &ChangedError{Stage: r.stage.Name, Paths: changed}
+	}
+	if err := batch.Commit(ctx); err != nil {
+		return fmt.Errorf("stage %s: %w", r.stage.Name, err)
 	}
 	block.Code, block.Inputs = after.code, after.inputs
 	if err := r.ignoreArtifacts(ctx, block); err != nil {
@@ -60,9 +67,9 @@ func (r *run) lock(ctx context.Context, before *sources) error {
 	return r.writeBlock(ctx, block)
 }
 
-// keepInput stores an input unless Git keeps its bytes: those of a folder in
+// putInput puts an input into the batch unless Git keeps its bytes: those of a folder in
 // which it tracks some files, or of a file that was edited since, it does not.
-func (r *run) keepInput(ctx context.Context, file string) (*workspace.Object, error) {
+func (r *run) putInput(ctx context.Context, batch cas.Batch, file string) (*workspace.Object, error) {
 	held, err := r.Git.Holds(ctx, file)
 	if err != nil {
 		return nil, err
@@ -70,7 +77,7 @@ func (r *run) keepInput(ctx context.Context, file string) (*workspace.Object, er
 	if held {
 		return r.Workspace.Scan(ctx, file)
 	}
-	return r.Workspace.Keep(ctx, r.Store, file)
+	return r.Workspace.Put(ctx, batch, file)
 }
 
 // logged returns the parameters that only the program knew of. One that a
@@ -92,7 +99,7 @@ func (r *run) logged(before *sources, log *events.Log) (map[string]lockfile.Valu
 
 // metrics gathers the metrics files and what the program logged. A metric with
 // more than one point keeps its history as an object.
-func (r *run) metrics(ctx context.Context, log *events.Log) (map[string]lockfile.Value, map[string]cas.Digest, error) {
+func (r *run) metrics(ctx context.Context, batch cas.Batch, log *events.Log) (map[string]lockfile.Value, map[string]cas.Digest, error) {
 	metrics, err := r.readMetrics(r.stage)
 	if err != nil {
 		return nil, nil, err
@@ -108,7 +115,7 @@ func (r *run) metrics(ctx context.Context, log *events.Log) (map[string]lockfile
 		for i, p := range log.Metrics[name] {
 			points[i] = lockfile.Point{Step: p.Step, Value: p.Value}
 		}
-		if history[name], err = r.keepBytes(ctx, lockfile.MarshalSeries(points)); err != nil {
+		if history[name], err = batch.PutBytes(ctx, lockfile.MarshalSeries(points)); err != nil {
 			return nil, nil, fmt.Errorf("keep the history of metric %q: %w", name, err)
 		}
 	}
@@ -116,7 +123,7 @@ func (r *run) metrics(ctx context.Context, log *events.Log) (map[string]lockfile
 }
 
 // artifacts keeps the declared artifacts and those that the program logged.
-func (r *run) artifacts(ctx context.Context, log *events.Log) (map[string]*lockfile.Artifact, error) {
+func (r *run) artifacts(ctx context.Context, batch cas.Batch, log *events.Log) (map[string]*lockfile.Artifact, error) {
 	declared, err := r.allArtifacts(ctx, log.Artifacts)
 	if err != nil {
 		return nil, err
@@ -124,7 +131,7 @@ func (r *run) artifacts(ctx context.Context, log *events.Log) (map[string]*lockf
 	kept := map[string]*lockfile.Artifact{}
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		file := declared[name]
-		art, err := r.keepArtifact(ctx, file)
+		art, err := r.putArtifact(ctx, batch, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, &NotWrittenError{Stage: r.stage.Name, Kind: "artifact", Path: file}
 		}
@@ -163,11 +170,6 @@ func (r *run) environment(ctx context.Context, log *events.Log) (*lockfile.Envir
 		}
 	}
 	return env, nil
-}
-
-func (p *Project) keepBytes(ctx context.Context, b []byte) (cas.Digest, error) {
-	d, _, err := p.Store.Put(ctx, newReader(b))
-	return d, err
 }
 
 // writeBlock puts the block into the lock that lies on disk now, which another

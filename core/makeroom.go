@@ -35,11 +35,13 @@ func (rs *restorer) clearFolder(ctx context.Context, file string, current *works
 // content will not replace in place.
 func (rs *restorer) clear(ctx context.Context, file string, current *workspace.Object, next *lockfile.Artifact, tree cas.Tree) error {
 	if !current.Folder {
-		if err := rs.save(ctx, file, current, nil); err != nil {
-			return err
+		replaced := next != nil && !next.Folder
+		lost := []cas.Digest{current.Digest}
+		if replaced {
+			lost = rs.unshared(ctx, current.Digest, next.Hash)
 		}
-		if next != nil && !next.Folder {
-			return nil
+		if err := rs.save(ctx, file, current, lost); err != nil || replaced {
+			return err
 		}
 		return rs.place.Remove(file)
 	}
@@ -60,19 +62,27 @@ func (rs *restorer) clear(ctx context.Context, file string, current *workspace.O
 }
 
 // save puts the content at file into the store and reports it, unless the store
-// has it: then it was recorded or saved before. What is about to be removed, of
-// a folder the contents lost, may be the last good copy of a damaged object, so
-// the store's is read, not believed.
+// has it: then it was recorded or saved before. What is about to be removed, the
+// objects lost, may be the last good copies of damaged ones, so the store's are
+// read, not believed.
 func (rs *restorer) save(ctx context.Context, file string, current *workspace.Object, lost []cas.Digest) error {
 	kept, err := rs.hasAll(ctx, []cas.Digest{current.Digest})
 	if err != nil {
 		return err
 	}
 	switch {
+	case kept && rs.was[file].Hash != current.Digest:
+		// The store has it by chance, or from a run that nobody committed: it is
+		// worth saving from a collection all the same.
+		if err := rs.noteSaved(rs.savedNow(file, current.Digest)); err != nil {
+			return err
+		}
 	case kept:
-		lost = append(lost, current.Digest)
 	case !rs.isHalfWay(ctx, file, current):
 		return rs.saveNew(ctx, file)
+	}
+	if kept && current.Folder {
+		lost = append(lost, current.Digest)
 	}
 	whole, err := rs.isWhole(ctx, lost)
 	if err != nil || whole {
@@ -88,12 +98,40 @@ func (rs *restorer) saveNew(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	note := SavedContent{Path: file, Hash: saved.Digest, Time: rs.now.UTC().Truncate(time.Second)}
+	note := rs.savedNow(file, saved.Digest)
 	if err := rs.noteSaved(note); err != nil {
 		return err
 	}
 	rs.report.Saved = append(rs.report.Saved, note)
 	return nil
+}
+
+// unshared returns the parts of the content old that next does not have: the
+// others are read, and verified, to place next before old is replaced by it.
+func (rs *restorer) unshared(ctx context.Context, old, next cas.Digest) []cas.Digest {
+	had, err := rs.objects.Ranges(ctx, old)
+	if err != nil {
+		return []cas.Digest{old}
+	}
+	has, err := rs.objects.Ranges(ctx, next)
+	if err != nil {
+		return []cas.Digest{old}
+	}
+	shared := map[cas.Digest]bool{}
+	for _, part := range has {
+		shared[part.Digest] = true
+	}
+	var lost []cas.Digest
+	for _, part := range had {
+		if !shared[part.Digest] {
+			lost = append(lost, part.Digest)
+		}
+	}
+	return lost
+}
+
+func (rs *restorer) savedNow(file string, d cas.Digest) SavedContent {
+	return SavedContent{Path: file, Hash: d, Time: rs.now.UTC().Truncate(time.Second)}
 }
 
 // isHalfWay reports whether the folder at file is what a restore that was killed

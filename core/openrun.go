@@ -95,14 +95,19 @@ func (p *Project) keepLogged(ctx context.Context, dir string, artifacts map[stri
 		return nil
 	}
 	var failed error
+	batch := p.Store.Batch()
+	defer batch.Close()
 	lock := lockfile.New()
 	for _, name := range slices.Sorted(maps.Keys(artifacts)) {
-		art, err := p.keepArtifact(ctx, artifacts[name])
+		art, err := p.putArtifact(ctx, batch, artifacts[name])
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("keep artifact %q: %w", name, err))
 			continue
 		}
 		lock.Artifacts[name] = art
+	}
+	if err := batch.Commit(ctx); err != nil {
+		return errors.Join(failed, fmt.Errorf("keep artifacts: %w", err))
 	}
 	return errors.Join(failed, writeAtomic(filepath.Join(dir, lockfile.Name), dir, lock.Marshal(), 0o600))
 }

@@ -27,6 +27,8 @@ type restorer struct {
 	failed []string
 	// mixed is what the state says of folders that a killed kept left.
 	mixed map[string][]cas.Digest
+	// was is what the state says that kept put into the worktree.
+	was map[string]placed
 }
 
 // touch has to come before every change to the worktree.
@@ -51,7 +53,7 @@ func (rs *restorer) marks(lock string, wanted []item, was restored) {
 	}
 	maps.Copy(next, placedOf(wanted))
 	rs.mark = func() error { return rs.setInFlux(lock, next) }
-	rs.mixed = nil
+	rs.mixed, rs.was = nil, was.Artifacts
 	if s, err := rs.readState(); err == nil {
 		rs.mixed = s.Locks[lock].Mixed
 	}

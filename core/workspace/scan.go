@@ -23,11 +23,16 @@ func (w *Workspace) Scan(ctx context.Context, path string) (*Object, error) {
 	return w.look(ctx, path, nil)
 }
 
-// Keep is Scan, and puts the bytes into the store where they are not there yet.
-// The returned object is in the store, whole and durable.
+// Put is Scan, and puts the bytes where the store does not have them yet into the
+// batch. When that is committed the object is in the store, whole and durable.
+func (w *Workspace) Put(ctx context.Context, batch cas.Batch, path string) (*Object, error) {
+	return w.look(ctx, path, batch)
+}
+
+// Keep is Put into a batch of its own, which it commits.
 func (w *Workspace) Keep(ctx context.Context, store cas.Store, path string) (*Object, error) {
 	batch := store.Batch()
-	o, err := w.look(ctx, path, batch)
+	o, err := w.Put(ctx, batch, path)
 	if err == nil {
 		err = batch.Commit(ctx)
 	}
