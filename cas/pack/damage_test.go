@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/kept-dev/kept/cas/disk"
@@ -216,6 +217,40 @@ func TestDamagedIndexIsNotMerged(t *testing.T) {
 	merge(t, s)
 	wantAll(t, s, 0, 116)
 	wantAll(t, OpenSet(disk.OS, s.dir), 0, 116)
+}
+
+func TestIndexOfAnotherVersionIsIgnored(t *testing.T) {
+	s, name := indexed(t, 9, 4)
+	if err := os.Remove(s.indexPath(name)); err != nil {
+		t.Fatal(err)
+	}
+	next := []byte("kept index 2\n\x00\x00\x00" + "records of a kind that this version does not know")
+	other := hashOf(next)
+	next = append(next, other[:]...)
+	if err := os.WriteFile(s.indexPath(other), next, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openIndex(disk.OS, s.indexPath(other), other); !errors.Is(err, ErrVersion) {
+		t.Errorf("got %v, want ErrVersion", err)
+	}
+
+	wantAll(t, s, 0, 36)
+	wantNone(t, s, 36, 40)
+	merge(t, s)
+	wantAll(t, OpenSet(disk.OS, s.dir), 0, 36)
+	if got := indexes(t, s); len(got) != 2 || !slices.Contains(got, name) || !slices.Contains(got, other) {
+		t.Errorf("indexes %v, want %s made again beside %s", got, name, other)
+	}
+	if after, err := os.ReadFile(s.indexPath(other)); err != nil || !bytes.Equal(after, next) {
+		t.Errorf("the other version's index was changed: %v", err)
+	}
+
+	// With a bit that is wrong it is one that nobody can use.
+	next[len(indexHeader)]++
+	var damage indexDamage
+	if _, err := openIndex(memoryFS{content: next}, "", other); !errors.As(err, &damage) {
+		t.Errorf("damaged: got %v, want damage", err)
+	}
 }
 
 // An index may be cut short while it is mapped: the disk gives nothing where it was.

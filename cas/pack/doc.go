@@ -115,6 +115,6 @@ func (e *DamageError) Error() string {
 // Unwrap returns e.Err.
 func (e *DamageError) Unwrap() error { return e.Err }
 
-// ErrVersion reports a pack of another version of the format: not damaged, but
-// not for this program either.
+// ErrVersion reports a pack or an index of another version of the format: not
+// damaged, but not for this program either.
 var ErrVersion = errors.New("it has a format that this version does not know")

@@ -21,6 +21,7 @@ import (
 //	hash     of everything before it, which is the name of the index, too
 const (
 	indexHeader     = "kept index 1\n\x00\x00\x00"
+	indexFamily     = "kept index " // begins the header of every version
 	indexHeaderSize = len(indexHeader) + 8
 	nameSize        = len(Name{})
 )
@@ -61,6 +62,12 @@ func openIndex(fsys disk.FS, path string, name Name) (*run, error) {
 	if fault := x.guard(func() { r, err = parseIndex(data, name) }); fault != nil {
 		return nil, fault
 	}
+	if errors.Is(err, ErrVersion) {
+		// A bit of the header may have flipped: then the hash is another.
+		if damaged := x.verify(); damaged != nil {
+			return nil, damaged
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -68,13 +75,17 @@ func openIndex(fsys disk.FS, path string, name Name) (*run, error) {
 	return r, nil
 }
 
-// parseIndex reads everything but the records of an index.
+// parseIndex reads everything but the records of an index. ErrVersion is for one
+// that is of another version, if it is whole.
 func parseIndex(b []byte, name Name) (*run, error) {
-	if len(b) < indexHeaderSize+nameSize || string(b[:len(indexHeader)]) != indexHeader {
+	if len(b) < indexHeaderSize+nameSize || string(b[:len(indexFamily)]) != indexFamily {
 		return nil, indexDamage("not an index")
 	}
 	if Name(b[len(b)-nameSize:]) != name {
 		return nil, indexDamage("index is another one or cut short")
+	}
+	if string(b[:len(indexHeader)]) != indexHeader {
+		return nil, ErrVersion
 	}
 	packs, zero := le.Uint32(b[len(indexHeader):]), le.Uint32(b[len(indexHeader)+4:])
 	b = b[indexHeaderSize : len(b)-nameSize]
