@@ -82,10 +82,7 @@ func (c *check) save() error {
 
 // replaceFile gives a small file of the store another content, all or nothing.
 func (l *Local) replaceFile(name string, content []byte) error {
-	if err := disk.MakeDir(l.disk, l.dir, l.TempDir()); err != nil {
-		return err
-	}
-	temp, err := l.disk.Temp(l.TempDir())
+	temp, err := l.temp()
 	if err != nil {
 		return err
 	}

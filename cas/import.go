@@ -105,10 +105,7 @@ func (l *Local) copyPack(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := disk.MakeDir(l.disk, l.dir, l.TempDir()); err != nil {
-		return err
-	}
-	temp, err := l.disk.Temp(l.TempDir())
+	temp, err := l.temp()
 	if err != nil {
 		return err
 	}

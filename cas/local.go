@@ -78,6 +78,8 @@ func openLocal(fsys disk.FS, dir string) (*Local, error) {
 // can share it: Sweep looks after what either leaves there.
 func (l *Local) TempDir() string { return filepath.Join(l.dir, "tmp") }
 
+func (l *Local) temp() (disk.Temp, error) { return disk.NewTemp(l.disk, l.dir, l.TempDir()) }
+
 // Stat implements Store. Of a content that was cut it looks for every chunk.
 func (l *Local) Stat(ctx context.Context, d Digest) (int64, error) {
 	if err := ctx.Err(); err != nil {

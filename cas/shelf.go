@@ -2,8 +2,6 @@ package cas
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 
@@ -72,7 +70,7 @@ func (s *shelf) take(n int64) (*openPack, error) {
 		})
 	}
 	if s.open == nil {
-		temp, err := s.temp()
+		temp, err := s.l.temp()
 		if err != nil {
 			return nil, err
 		}
@@ -92,18 +90,6 @@ func (s *shelf) failure() error {
 		return *err
 	}
 	return nil
-}
-
-func (s *shelf) temp() (disk.Temp, error) {
-	dir := s.l.TempDir()
-	temp, err := s.l.disk.Temp(dir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return temp, err
-	}
-	if err := disk.MakeDir(s.l.disk, s.l.dir, dir); err != nil {
-		return nil, err
-	}
-	return s.l.disk.Temp(dir)
 }
 
 // publish makes a full pack durable and gives it its name. The order is the

@@ -168,6 +168,18 @@ func MakeDir(fsys FS, top, dir string) error {
 	return nil
 }
 
+// NewTemp makes a temporary file in dir, and dir where it is missing: see MakeDir.
+func NewTemp(fsys FS, top, dir string) (Temp, error) {
+	t, err := fsys.Temp(dir)
+	if !isNotExist(err) {
+		return t, err
+	}
+	if err := MakeDir(fsys, top, dir); err != nil {
+		return nil, err
+	}
+	return fsys.Temp(dir)
+}
+
 type osFile struct{ *os.File }
 
 func isExist(err error) bool    { return errors.Is(err, fs.ErrExist) }

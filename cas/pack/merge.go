@@ -242,15 +242,7 @@ func (w *indexWriter) finish() (Name, error) {
 
 // temp makes a temporary file of the store.
 func (s *Set) temp() (disk.Temp, error) {
-	dir := filepath.Join(s.dir, tempDir)
-	t, err := s.fsys.Temp(dir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return t, err
-	}
-	if err := disk.MakeDir(s.fsys, s.dir, dir); err != nil {
-		return nil, err
-	}
-	return s.fsys.Temp(dir)
+	return disk.NewTemp(s.fsys, s.dir, filepath.Join(s.dir, tempDir))
 }
 
 // publishIndex gives an index its name. One that is there and not right makes room.
