@@ -68,9 +68,8 @@ func (r *Repository) isTree(ctx context.Context, d cas.Digest) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	const begin = "kept tree "
-	head := make([]byte, len(begin))
-	if _, err := io.ReadFull(f, head); err != nil || string(head) != begin {
+	head := make([]byte, len(treeStart))
+	if _, err := io.ReadFull(f, head); err != nil || string(head) != treeStart {
 		return false, nil
 	}
 	_, err = r.tree(ctx, d)

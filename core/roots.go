@@ -269,6 +269,7 @@ func eachDigest(data []byte, each func(cas.Digest) error) error {
 	}
 }
 
+// treeStart begins the manifest of a folder, of any version.
 const treeStart = "kept tree "
 
 // folder passes on d and, if it is the tree of a folder, what that names.

@@ -119,6 +119,3 @@ func (s *Set) Sync() error {
 	}
 	return err
 }
-
-// Touch makes a pack count as written at t.
-func (s *Set) Touch(name Name, t time.Time) error { return s.fsys.Touch(s.Path(name), t) }
