@@ -107,9 +107,9 @@ type DamageError struct {
 
 func (e *DamageError) Error() string {
 	if e.Group < 0 {
-		return fmt.Sprintf("pack %s is damaged: %v", e.Pack, e.Err)
+		return fmt.Sprintf("pack %.10s is damaged: %v", e.Pack, e.Err)
 	}
-	return fmt.Sprintf("pack %s is damaged: group %d: %v", e.Pack, e.Group, e.Err)
+	return fmt.Sprintf("pack %.10s is damaged: group %d: %v", e.Pack, e.Group, e.Err)
 }
 
 // Unwrap returns e.Err.
