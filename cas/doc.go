@@ -11,6 +11,14 @@
 //	placer := cas.NewPlacer(worktree, store.TempDir())
 //	info, err := placer.File(ctx, store, "models/model.pkl", digest, size, false) // the old file or the new one, never half
 //
+// Many files are placed in a Session, which looks at every folder once. Where the
+// file system can share blocks, Update writes only what a version of a large file
+// has otherwise than the one before it:
+//
+//	session := placer.Session()
+//	info, err = session.Update(ctx, store, "data/a.npy", was, digest, size, false)
+//	err = session.Close()
+//
 // Many objects are put as a Batch, a folder file by file and then its manifest:
 //
 //	batch := store.Batch()
@@ -35,6 +43,9 @@
 //	read.go      a blob is found, its group read and decoded, its hash compared
 //	content.go   a manifest is followed: groups are decoded ahead of the reader
 //	salvage.go   what is damaged goes to quarantine, what is whole beside it stays
+//
+// What nobody needs any more is removed by collect.go, and check.go looks whether
+// all is as it should be.
 //
 // Bytes read from a Store are always verified, and so are bytes that were just
 // encoded, before anybody can see them. The formats are specified in

@@ -157,13 +157,20 @@ func (rs *restorer) ensure(ctx context.Context, it item) error {
 		rs.report.Missing = append(rs.report.Missing, MissingArtifact{Path: it.path, Hash: it.art.Hash})
 		return nil
 	}
-	err = rs.put(ctx, it, tree, current)
+	return rs.putOrGiveUp(ctx, it, tree, current)
+}
+
+// putOrGiveUp is put for content of which everything seemed to be there.
+func (rs *restorer) putOrGiveUp(ctx context.Context, it item, tree cas.Tree, current *workspace.Object) error {
+	err := rs.put(ctx, it, tree, current)
+	var corrupt *cas.CorruptError
 	for errors.As(err, &corrupt) && corrupt.Quarantine != "" {
 		// One damaged object less in the way: the origin may have a good one.
 		if tree, err = rs.fetch(ctx, it.art, nil); err == nil {
 			err = rs.put(ctx, it, tree, nil)
 		}
 	}
+	var missing *cas.MissingError
 	var unsafe *cas.UnsafeError
 	switch {
 	case errors.As(err, &corrupt), errors.As(err, &missing):
