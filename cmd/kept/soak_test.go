@@ -264,7 +264,7 @@ func (w *worker) do(name string, args ...string) (string, bool) {
 	if err == nil {
 		return out, true
 	}
-	if strings.Contains(out, "another kept is at work here") {
+	if strings.Contains(out, "another kept is at work here") || strings.Contains(out, "the store is in use by") {
 		w.count("busy")
 		return out, false
 	}
