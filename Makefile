@@ -57,9 +57,10 @@ fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
 
 # The same tests are in "make test", with few rounds. Each prints its seed; FAULTS_SEED repeats it.
-faults: ## disks that fail, kills, full disks, power cuts, a soak: FAULTS_KILLS=10000 FAULTS_SIZES=500 FAULTS_CUTS=1000 FAULTS_CALLS=1 FAULTS_BITS=10000 FAULTS_SOAK=2h
+faults: ## disks that fail, kills, full disks, power cuts, a soak: FAULTS_KILLS=10000 FAULTS_SIZES=500 FAULTS_CUTS=1000 FAULTS_CALLS=1 FAULTS_BITS=all FAULTS_SOAK=2h
 	go test -count=1 -v -timeout 0 ./cas/disktest
-	go test -count=1 -v -timeout 0 $(if $(RACE),-race) ./cas -run 'TestFaults|TestPowerCuts|TestFlippedReads|TestCollectBeside|TestTogether|TestDamage|TestKilled|TestSmallDisk'
+	go test -count=1 -v -timeout 0 ./cas/pack -run 'TestEveryBit|TestEveryOperation|TestIndex'
+	go test -count=1 -v -timeout 0 $(if $(RACE),-race) ./cas -run 'TestFaults|TestPowerCuts|TestFlippedReads|TestCollect|TestCommitAfterSalvage|TestFolders|TestTogether|TestDamage|TestEveryBit|TestKilled|TestSmallDisk'
 	go test -count=1 -v -timeout 0 ./cmd/kept -run 'TestKills|TestDiskFull|TestPowerCuts|TestVerbFaults|TestDamage|TestFileSizeLimit|TestReadOnlyStore'
 	go test -count=1 -v -timeout 0 ./cmd/kept -run TestSoak
 

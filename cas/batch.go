@@ -224,7 +224,13 @@ func (b *batch) Has(ctx context.Context, d Digest) (bool, error) {
 	if errors.As(err, &missing) || errors.As(err, &corrupt) {
 		return false, nil
 	}
-	return err == nil, err
+	if err != nil {
+		return false, err
+	}
+	b.mu.Lock()
+	b.claimed[d] = true
+	b.mu.Unlock()
+	return true, nil
 }
 
 // slot waits for leave to begin a piece of work, which background gives back.
@@ -280,7 +286,7 @@ func (b *batch) commit(ctx context.Context) error {
 	if err := b.shelf.close(ctx); err != nil {
 		return err
 	}
-	if err := b.touch(); err != nil {
+	if err := b.touch(ctx); err != nil {
 		return err
 	}
 	// Also for what was there: its writer may not have come to this yet.
@@ -303,8 +309,8 @@ func (b *batch) writeManifests() error {
 	return nil
 }
 
-// touch makes packs that are in use young again.
-func (b *batch) touch() error {
+// touch makes packs that are in use young again, and finds out if one has gone.
+func (b *batch) touch(ctx context.Context) error {
 	if b.l.foreign || len(b.used) == 0 {
 		return nil
 	}
@@ -313,11 +319,40 @@ func (b *batch) touch() error {
 	if err != nil {
 		return err
 	}
+	left := len(b.used)
 	for _, info := range infos {
-		if !b.used[info.Name] || now.Sub(info.ModTime) < freshAge {
+		if !b.used[info.Name] {
 			continue
 		}
-		if err := b.l.disk.Touch(b.l.set.Path(info.Name), now); err != nil && !IsReadOnly(err) && !isGone(err) {
+		left--
+		if now.Sub(info.ModTime) < freshAge {
+			continue
+		}
+		if err := b.l.disk.Touch(b.l.set.Path(info.Name), now); isGone(err) {
+			left++
+		} else if err != nil && !IsReadOnly(err) {
+			return err
+		}
+	}
+	if left == 0 {
+		return nil
+	}
+	return b.lookAgain(ctx)
+}
+
+// lookAgain looks for all that was put or found to be there. A pack of it was
+// found damaged meanwhile, and not all that it had may have moved to another.
+func (b *batch) lookAgain(ctx context.Context) error {
+	if _, err := b.l.set.Refresh(); err != nil {
+		return err
+	}
+	for d := range b.claimed {
+		_, err := b.l.Stat(ctx, d)
+		var missing *MissingError
+		if errors.As(err, &missing) {
+			return fmt.Errorf("%w: it was there, and was found damaged before this was done; do it again", missing)
+		}
+		if err != nil {
 			return err
 		}
 	}

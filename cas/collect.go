@@ -18,9 +18,9 @@ const (
 	// deadShare is the part of a pack's bytes that has to be of no use before the
 	// rest is copied to get rid of it.
 	deadShare = 0.25
-	// smallPack is the size below which packs are put together, and smallPacks
-	// how many there have to be.
-	smallPack  = packSize / 4
+	// smallPart is the part of a full pack below which packs are put together, and
+	// smallPacks how many there have to be.
+	smallPart  = 4
 	smallPacks = 4
 	// collectWait is how long a collection waits for those who use the store.
 	collectWait = 10 * time.Second
@@ -83,10 +83,11 @@ type PackTotal struct {
 // killed at any time, and others may read and write the store meanwhile.
 //
 // First, while others work, it copies what is in use out of the packs that are
-// to go. Then, with nobody else at work, it asks again what is in use, and
-// removes packs all of whose objects in use lie elsewhere. So nothing in use is
-// in no pack at any time, and it does not matter which removals a crash leaves
-// undone.
+// to go; what a pack that stays has as well it reads there instead. Then, with
+// nobody else at work, it asks again what is in use, and removes packs all of
+// whose objects in use lie elsewhere, where it has written or read them. So
+// nothing in use is in no pack at any time, and it does not matter which
+// removals a crash leaves undone.
 func (l *Local) Collect(ctx context.Context, o CollectOptions) (*Collected, error) {
 	done, err := l.collect(ctx, o)
 	if err != nil {
@@ -96,7 +97,10 @@ func (l *Local) Collect(ctx context.Context, o CollectOptions) (*Collected, erro
 }
 
 func (l *Local) collect(ctx context.Context, o CollectOptions) (*Collected, error) {
-	c := &collection{l: l, o: o, now: time.Now(), result: &Collected{}}
+	c := &collection{
+		l: l, o: o, now: time.Now(), result: &Collected{},
+		written: map[pack.Name]bool{}, whole: map[groupName]bool{},
+	}
 	b := l.Batch().(*batch) // of copies; it shares the store's lock with others
 	defer b.Close()
 	if err := b.start(ctx); err != nil {
@@ -121,6 +125,9 @@ func (l *Local) collect(ctx context.Context, o CollectOptions) (*Collected, erro
 	}
 	// A copy may be a pack that is there: that of a collection which was killed.
 	c.going = slices.DeleteFunc(c.going, func(g *goingPack) bool { return slices.Contains(b.shelf.published, g.Name) })
+	for _, name := range b.shelf.published {
+		c.written[name] = true
+	}
 	if err := b.Close(); err != nil {
 		return nil, err
 	}
@@ -135,6 +142,10 @@ type collection struct {
 	live   *keySet
 	going  []*goingPack
 	result *Collected
+	// written are the packs of this collection's copies, and whole are groups of
+	// other packs that it has read, and whether they were.
+	written map[pack.Name]bool
+	whole   map[groupName]bool
 }
 
 // goingPack is a pack that is to be removed.
@@ -183,7 +194,7 @@ func (c *collection) plan(ctx context.Context) error {
 			c.addTo(&c.result.Young, g)
 		case g.dead.Objects > 0 && (c.o.Grace == 0 || float64(g.dead.Bytes) > deadShare*float64(g.live.Bytes+g.dead.Bytes)):
 			c.going = append(c.going, g)
-		case info.Size < smallPack:
+		case info.Size < c.l.packSize/smallPart:
 			small = append(small, g)
 		default:
 			c.addTo(&c.result.Left, g)
@@ -276,9 +287,16 @@ func (c *collection) foresee() {
 // copy copies what is in use out of the packs that go. One that turns out to be
 // damaged stays.
 func (c *collection) copy(ctx context.Context, b *batch) error {
+	rest, gone, err := c.split()
+	if err != nil {
+		return err
+	}
+	if err := c.readElsewhere(ctx, rest, c.live); err != nil {
+		return err
+	}
 	staying := c.going[:0]
 	for _, g := range c.going {
-		err := c.copyPack(ctx, b, g)
+		err := c.copyPack(ctx, b, g, rest, gone)
 		if damage(err) != nil {
 			c.result.Damaged = append(c.result.Damaged, err)
 			continue
@@ -292,10 +310,29 @@ func (c *collection) copy(ctx context.Context, b *batch) error {
 	return nil
 }
 
-func (c *collection) copyPack(ctx context.Context, b *batch, g *goingPack) error {
-	if g.live.Objects == 0 {
-		return nil
+// split returns the set without the packs that are to go, and with them alone.
+func (c *collection) split() (rest, gone *pack.Set, err error) {
+	away, stays := map[pack.Name]bool{}, map[pack.Name]bool{}
+	for _, g := range c.going {
+		away[g.Name] = true
 	}
+	infos, err := c.l.set.Packs()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, info := range infos {
+		stays[info.Name] = !away[info.Name]
+	}
+	if rest, err = c.l.set.Without(away); err != nil {
+		return nil, nil, err
+	}
+	gone, err = c.l.set.Without(stays)
+	return rest, gone, err
+}
+
+// copyPack copies what is in use and lies in no pack that stays, or not whole
+// there. What several packs that go have it copies once.
+func (c *collection) copyPack(ctx context.Context, b *batch, g *goingPack, rest, gone *pack.Set) error {
 	p, err := c.l.set.Open(g.Name)
 	if err != nil {
 		return err
@@ -304,8 +341,14 @@ func (c *collection) copyPack(ctx context.Context, b *batch, g *goingPack) error
 	needed := make([][]pack.Entry, len(p.Groups()))
 	err = p.Each(func(e pack.Entry) error {
 		total[e.Group]++
-		here, err := c.livesIn(e.Key, g.Name)
-		if here {
+		if !c.live.has(e.Key) {
+			return nil
+		}
+		at, found, err := rest.Find(e.Key)
+		if err != nil || found && c.isWhole(at) {
+			return err
+		}
+		if at, found, err = gone.Find(e.Key); found && at.Pack == g.Name {
 			needed[e.Group] = append(needed[e.Group], e)
 		}
 		return err
@@ -388,6 +431,10 @@ func (c *collection) remove(ctx context.Context) error {
 	if err := c.stay(ctx); err != nil {
 		return err
 	}
+	// Whoever published what is relied on may not have come to this.
+	if err := c.l.set.Sync(); err != nil {
+		return err
+	}
 	// What has nothing in use first: it is what makes room.
 	for _, repack := range []bool{false, true} {
 		for _, g := range c.going {
@@ -411,7 +458,7 @@ func (c *collection) remove(ctx context.Context) error {
 }
 
 // stay takes out of the packs to go those that must not: something in use is in
-// them alone, or they were used since.
+// them alone, or not whole elsewhere, or they were used since.
 func (c *collection) stay(ctx context.Context) error {
 	if _, err := c.l.set.Refresh(); err != nil {
 		return err
@@ -440,6 +487,9 @@ func (c *collection) stay(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.readElsewhere(ctx, rest, live); err != nil { // what is there since
+		return err
+	}
 	going := c.going[:0]
 	for _, g := range c.going {
 		info, there := now[g.Name]
@@ -456,7 +506,7 @@ func (c *collection) stay(ctx context.Context) error {
 				return nil
 			}
 			at, found, err := rest.Find(e.Key)
-			alone = !found || away[at.Pack]
+			alone = !found || !c.isWhole(at)
 			return err
 		})
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/kept-dev/kept/cas"
@@ -70,15 +69,9 @@ func weights(n int) []byte {
 //	FAULTS_BITS=10000 go test ./cas -run TestDamage$ -timeout 0
 //
 // is for so many bits of each file, at random, or for all that it has.
+// TestEveryBit is for more.
 func TestDamage(t *testing.T) {
-	bits := 500
-	if text := os.Getenv("FAULTS_BITS"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal("FAULTS_BITS: ", err)
-		}
-		bits = n
-	}
+	bits := min(faultBits(t, 500), 10_000) // it writes a file for each
 	for _, c := range []struct {
 		name     string
 		contents [][]byte

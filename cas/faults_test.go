@@ -34,6 +34,8 @@ type faultCase struct {
 	quarantines bool
 	// collects says that what nobody needs may be there in part.
 	collects bool
+	// sizes says that packs and nodes are so small that there are several.
+	sizes bool
 }
 
 var faultCases = []faultCase{
@@ -134,6 +136,42 @@ var faultCases = []faultCase{
 		},
 		work: func(w *faultWorld) error { return w.collect(24 * time.Hour) }, collects: true,
 	},
+	{name: "fill packs", sizes: true, work: func(w *faultWorld) error { return w.put(large) }},
+	{
+		name: "fill packs by a batch", sizes: true, before: func(w *faultWorld) error { return w.put(small) },
+		work: func(w *faultWorld) error {
+			return w.batch(large, small, storetest.Text(5, 9000), storetest.Random(13, 300_000))
+		},
+	},
+	{
+		name: "put another version into many packs", sizes: true, before: func(w *faultWorld) error { return w.put(large) },
+		work: func(w *faultWorld) error {
+			next := slices.Clone(large)
+			copy(next[200_000:], "another version")
+			return errors.Join(w.put(next), w.has(next, large), w.read())
+		},
+	},
+	{
+		name: "salvage one of many packs", sizes: true,
+		before: func(w *faultWorld) error {
+			return errors.Join(w.batch(small, storetest.Text(5, 9000), large), w.damage(small))
+		},
+		work: func(w *faultWorld) error {
+			if err := w.readDamaged(small); err != nil {
+				return err
+			}
+			return w.batch(large, small)
+		}, quarantines: true,
+	},
+	{
+		name: "collect out of many packs", sizes: true,
+		before: func(w *faultWorld) error {
+			err := errors.Join(w.batch(large, small, storetest.Text(5, 9000)), w.put(storetest.Random(13, 300_000)), w.put(append(slices.Clone(large), "more"...)))
+			w.drop(large, storetest.Random(13, 300_000))
+			return err
+		},
+		work: func(w *faultWorld) error { return w.collect(0) }, collects: true,
+	},
 	{name: "check", before: func(w *faultWorld) error { return errors.Join(w.batch(small, large), w.puts(10)) }, work: func(w *faultWorld) error {
 		return w.fsck(0)
 	}},
@@ -162,10 +200,12 @@ type faultWorld struct {
 	lies bool
 	// never is content that is damaged, and may be missing.
 	never map[cas.Digest]bool
+	// sizes is that of the case.
+	sizes bool
 }
 
-func newFaultWorld(t *testing.T, dir string, fsys disk.FS) *faultWorld {
-	w := &faultWorld{t: t, dir: dir, there: map[cas.Digest][]byte{}, never: map[cas.Digest]bool{}}
+func newFaultWorld(t *testing.T, c *faultCase, dir string, fsys disk.FS) *faultWorld {
+	w := &faultWorld{t: t, dir: dir, there: map[cas.Digest][]byte{}, never: map[cas.Digest]bool{}, sizes: c.sizes}
 	w.open(fsys)
 	return w
 }
@@ -175,6 +215,9 @@ func (w *faultWorld) open(fsys disk.FS) {
 	s, err := cas.OpenLocalOn(fsys, w.dir)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.sizes {
+		s.SetSizes(150_000, 3)
 	}
 	w.disk, w.s = fsys, s
 }
@@ -442,7 +485,7 @@ func eachFault(t *testing.T, c *faultCase, mode string, named bool) {
 	failed := 0
 	for n := 1; ; n++ {
 		dir := filepath.Join(top, strconv.Itoa(n), "store")
-		w := newFaultWorld(t, dir, fsys)
+		w := newFaultWorld(t, c, dir, fsys)
 		if c.before != nil {
 			if err := c.before(w); err != nil {
 				t.Fatal("before: ", err)
@@ -517,7 +560,7 @@ func powerCutAt(t *testing.T, c *faultCase, dir string, n int) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newFaultWorld(t, store, power)
+	w := newFaultWorld(t, c, store, power)
 	if c.before != nil {
 		if err := c.before(w); err != nil {
 			t.Fatal("before: ", err)
@@ -541,7 +584,7 @@ func powerCutAt(t *testing.T, c *faultCase, dir string, n int) bool {
 		if err := power.Cut(rand.New(rand.NewPCG(uint64(n), uint64(i))), cut); err != nil {
 			t.Fatal(err)
 		}
-		after := &faultWorld{t: t, dir: filepath.Join(cut, "store"), there: maps.Clone(w.there), never: maps.Clone(w.never)}
+		after := &faultWorld{t: t, dir: filepath.Join(cut, "store"), there: maps.Clone(w.there), never: maps.Clone(w.never), sizes: w.sizes}
 		after.check(c, false)
 		after.again(c)
 		if t.Failed() {
@@ -555,7 +598,7 @@ func powerCutAt(t *testing.T, c *faultCase, dir string, n int) bool {
 // A pack whose table the disk gives wrong, for as long as a collection takes, may
 // have the manifest of what another pack has the chunks of.
 func TestCollectBesideDamagedTable(t *testing.T) {
-	w := newFaultWorld(t, filepath.Join(memoryDir(t), "store"), disk.OS)
+	w := newFaultWorld(t, &faultCase{}, filepath.Join(memoryDir(t), "store"), disk.OS)
 	second := append(slices.Clone(large), "and more"...)
 	if err := errors.Join(w.put(large), w.put(second), w.age(48*time.Hour)); err != nil {
 		t.Fatal(err)
@@ -586,7 +629,7 @@ func TestFlippedReads(t *testing.T) {
 			top := memoryDir(t)
 			r := rand.New(rand.NewPCG(1, 1))
 			for n := 1; ; n++ {
-				w := newFaultWorld(t, filepath.Join(top, strconv.Itoa(n), "store"), disk.OS)
+				w := newFaultWorld(t, &c, filepath.Join(top, strconv.Itoa(n), "store"), disk.OS)
 				if c.before != nil {
 					if err := c.before(w); err != nil {
 						t.Fatal(err)

@@ -85,6 +85,8 @@ func parseNode(b []byte) (*node, error) {
 // manifest gathers the parts of a content that is being cut.
 type manifest struct {
 	levels []node
+	// most is how many parts a node gets: nodeParts.
+	most int
 	// keep stores a full node as a blob.
 	keep func(b []byte) (Digest, error)
 }
@@ -95,7 +97,7 @@ func (m *manifest) add(level int, p part) error {
 	if level == len(m.levels) {
 		m.levels = append(m.levels, node{level: level})
 	}
-	if len(m.levels[level].parts) == nodeParts {
+	if len(m.levels[level].parts) == m.most {
 		if err := m.lift(level); err != nil {
 			return err
 		}

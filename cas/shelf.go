@@ -58,7 +58,7 @@ func (s *shelf) take(n int64) (*openPack, error) {
 	if err := s.failure(); err != nil {
 		return nil, err
 	}
-	if s.open != nil && s.open.Size()+n > packSize {
+	if s.open != nil && s.open.Size()+n > s.l.packSize {
 		full := s.open
 		s.open = nil
 		s.seals <- struct{}{} // holds up all others, too: the disk is what they wait for

@@ -51,6 +51,7 @@ type stream struct {
 // to the pool.
 func (b *batch) putStream(ctx context.Context, buf *[segmentSize]byte, n int, r io.Reader) (Digest, int64, error) {
 	s := &stream{b: b, whole: NewHasher(), toHash: make(chan *segment, cap(b.slots)), hashed: make(chan struct{})}
+	s.manifest.most = b.l.nodeParts
 	s.manifest.keep = func(node []byte) (Digest, error) { return b.putBlob(ctx, node) }
 	go s.hashWhole()
 	err := s.cut(ctx, buf, n, r)

@@ -158,7 +158,11 @@ func indexed(t *testing.T, packs, each uint64) (*Set, Name) {
 }
 
 func TestEveryBitOfAnIndexCounts(t *testing.T) {
-	s, name := indexed(t, 9, 1)
+	each := uint64(1)
+	if os.Getenv("FAULTS_BITS") == "all" {
+		each = 121 // 64 KiB
+	}
+	s, name := indexed(t, 9, each)
 	good, err := os.ReadFile(s.indexPath(name))
 	if err != nil {
 		t.Fatal(err)
@@ -355,4 +359,70 @@ func TestUnreadablePackIsNotMissing(t *testing.T) {
 	if _, err := os.Stat(s.Path(a)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
+}
+
+// A disk that gives a pack wrong once costs nobody the pack.
+func TestPublishLooksTwice(t *testing.T) {
+	s := OpenSet(disk.OS, newStore(t))
+	name := publish(t, s, 0, 5)
+	info, err := os.Stat(s.Path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for bad := range 2 {
+		wrong := &wrongOnceFS{FS: disk.OS, left: bad + 1}
+		again := OpenSet(wrong, s.dir)
+		publish(t, again, 0, 5)
+		wantAll(t, again, 0, 5)
+		after, err := os.Stat(s.Path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := os.SameFile(info, after); same != (bad == 0) {
+			t.Errorf("read wrong %d times: the same file: %v", bad+1, same)
+		}
+	}
+}
+
+// wrongOnceFS gives the last byte of the groups of packs wrong, a number of times.
+type wrongOnceFS struct {
+	disk.FS
+	left int
+}
+
+func (w *wrongOnceFS) Open(name string) (disk.File, error) {
+	f, err := w.FS.Open(name)
+	return &wrongFile{f, w}, err
+}
+
+type wrongFile struct {
+	disk.File
+	fs *wrongOnceFS
+}
+
+func (f *wrongFile) ReadAt(b []byte, at int64) (int, error) {
+	n, err := f.File.ReadAt(b, at)
+	if at == int64(headerSize) && f.fs.left > 0 { // the first group
+		f.fs.left--
+		b[n-1] ^= 1
+	}
+	return n, err
+}
+
+func TestWithoutStaysWithout(t *testing.T) {
+	s := OpenSet(disk.OS, newStore(t))
+	a := publish(t, s, 0, 5)
+	publish(t, s, 5, 10)
+	rest, err := s.Without(map[Name]bool{a: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		wantNone(t, rest, 0, 5)
+		wantAll(t, rest, 5, 10)
+		if _, err := rest.Refresh(); err != nil { // as after an index turned out to be damaged
+			t.Fatal(err)
+		}
+	}
+	wantAll(t, s, 0, 10)
 }

@@ -279,6 +279,7 @@ func (s *Set) supersede(merged []*run, name Name) error {
 		}
 	}
 	delete(s.bad, name)
+	delete(s.failed, name)
 	for old := range s.bad {
 		if err := s.fsys.Remove(s.indexPath(old)); err == nil || errors.Is(err, fs.ErrNotExist) {
 			delete(s.bad, old)
@@ -301,6 +302,7 @@ func (s *Set) spill(v *view, tables []*run) bool {
 		return false
 	}
 	delete(s.bad, name)
+	delete(s.failed, name)
 	v.runs = append(v.runs, r.in(v.packs))
 	return true
 }

@@ -59,12 +59,11 @@ func (s *Set) publish(t disk.Temp, name Name) (err error) {
 
 // adopt reports whether the pack that has the name is good. A damaged one is moved away.
 func (s *Set) adopt(name Name) (bool, error) {
-	p, err := Open(s.fsys, s.Path(name), name)
-	if err == nil {
-		err = p.Check()
-		p.Close()
-	}
+	err := s.check(name)
 	var damage *DamageError
+	if errors.As(err, &damage) {
+		err = s.check(name) // the disk may have given it wrong once
+	}
 	switch {
 	case err == nil:
 		return true, s.fsys.Touch(s.Path(name), time.Now())
@@ -74,6 +73,16 @@ func (s *Set) adopt(name Name) (bool, error) {
 		return false, s.Quarantine(name)
 	}
 	return false, err
+}
+
+// check reads all of a pack.
+func (s *Set) check(name Name) error {
+	p, err := Open(s.fsys, s.Path(name), name)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return p.Check()
 }
 
 // add makes a view with one pack more.
@@ -117,5 +126,16 @@ func (s *Set) Sync() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // nothing was published
 	}
-	return err
+	if err != nil || s.rooted.Load() {
+		return err
+	}
+	// Who has made these folders may not have come to this yet.
+	if err := s.fsys.SyncDir(s.dir); err != nil {
+		return err
+	}
+	if err := s.fsys.SyncDir(filepath.Dir(s.dir)); err != nil && !disk.IsReadOnly(err) {
+		return err // one above a store may be another user's, who has it for long
+	}
+	s.rooted.Store(true)
+	return nil
 }

@@ -48,7 +48,11 @@ func (r *run) find(key *Key) (at Location, found, bad bool) {
 		if r.gone != nil && r.gone[pack] {
 			continue
 		}
-		return Location{Pack: r.packs[pack], Entry: entryOf(rec)}, true, false
+		e := entryOf(rec)
+		if e.Kind > Manifest || e.Kind == Blob && e.Size != int64(e.Len) {
+			return Location{}, false, true
+		}
+		return Location{Pack: r.packs[pack], Entry: e}, true, false
 	}
 	return Location{}, false, false
 }

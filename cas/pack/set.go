@@ -36,11 +36,16 @@ type Set struct {
 	// as a whole, with mu held.
 	view atomic.Pointer[view]
 	mu   sync.Mutex
-	// bad are indexes that were found damaged, or that the disk does not give.
-	// They are not opened again, also where they cannot be moved away.
-	bad map[Name]bool
+	// bad are indexes that were found damaged or were merged, and failed those
+	// that the disk does not give. None is opened again. The bad ones go, also
+	// where that did not work at first, and the failed ones stay: the disk may
+	// think otherwise some time.
+	bad, failed map[Name]bool
 
-	merging sync.Mutex // held by the one who merges
+	except map[Name]bool // packs that it does not see: see Without
+
+	merging sync.Mutex  // held by the one who merges
+	rooted  atomic.Bool // the names of the store's own folders are durable
 	open    cache
 }
 
@@ -58,7 +63,7 @@ type view struct {
 // OpenSet returns the packs of the store in dir. It reads nothing before it is
 // asked for something, and a folder that is not there has no packs.
 func OpenSet(fsys disk.FS, dir string) *Set {
-	return &Set{fsys: fsys, dir: dir, bad: map[Name]bool{}}
+	return &Set{fsys: fsys, dir: dir, bad: map[Name]bool{}, failed: map[Name]bool{}}
 }
 
 // Path returns the name of the file of a pack, whether it exists or not.

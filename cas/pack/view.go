@@ -54,7 +54,9 @@ func (s *Set) reload() (changed bool, err error) {
 		}
 		v = &view{packs: map[Name]bool{}, damaged: map[Name]*DamageError{}, unread: map[Name]error{}}
 		for _, name := range packs {
-			v.packs[name] = true
+			if !s.except[name] {
+				v.packs[name] = true
+			}
 		}
 		var moved bool
 		if covered, moved = s.openIndexes(v, old, indexes); !moved {
@@ -94,7 +96,7 @@ func (s *Set) openIndexes(v, old *view, names []Name) (covered map[Name]bool, mo
 	}
 	covered = map[Name]bool{}
 	for _, name := range names {
-		if s.bad[name] {
+		if s.bad[name] || s.failed[name] {
 			continue
 		}
 		r := before[name]
@@ -182,11 +184,13 @@ func (s *Set) list(dir, ext string) ([]Name, error) {
 func (s *Set) drop(x *index) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bad[x.name] {
+	if s.bad[x.name] || s.failed[x.name] {
 		return nil // somebody else saw it, too
 	}
 	s.forget(x.name, x.verify())
-	s.bad[x.name] = true
+	if !s.bad[x.name] {
+		s.failed[x.name] = true
+	}
 	_, err := s.reload()
 	return err
 }

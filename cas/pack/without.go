@@ -2,8 +2,9 @@ package pack
 
 import "maps"
 
-// Without returns the set as it would be if some packs were gone. It is for
-// finding out what they alone hold, and sees nothing that is published later.
+// Without returns the set as it would be if some packs were gone, whatever is
+// in the folder. It is for finding out what they alone hold; what is published
+// later it may see or not. It keeps away, which must not be changed.
 func (s *Set) Without(away map[Name]bool) (*Set, error) {
 	v, err := s.current()
 	if err != nil {
@@ -19,6 +20,7 @@ func (s *Set) Without(away map[Name]bool) (*Set, error) {
 		rest.runs = append(rest.runs, r.in(rest.packs))
 	}
 	set := OpenSet(s.fsys, s.dir)
+	set.except = away
 	set.view.Store(rest)
 	return set, nil
 }
