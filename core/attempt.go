@@ -145,6 +145,11 @@ func (r *run) makeWay(ctx context.Context) error {
 	if err := r.startFlux(artifacts); err != nil {
 		return err
 	}
+	unused, err := r.useStore(ctx) // until what is saved is noted
+	if err != nil {
+		return err
+	}
+	defer unused()
 	rs := r.restorer()
 	rs.was = r.placed
 	r.madeWay = map[string]*workspace.Object{}

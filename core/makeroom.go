@@ -215,6 +215,14 @@ func (rs *restorer) removeGone(ctx context.Context, s *state, lockPath string, w
 		}
 	}
 	was := s.Locks[lockPath].Artifacts
+	if len(was) == 0 {
+		return nil
+	}
+	unused, err := rs.useStore(ctx) // as in restoreAll
+	if err != nil {
+		return err
+	}
+	defer unused()
 	for _, file := range slices.Sorted(maps.Keys(was)) {
 		if _, ok := named[file]; ok {
 			continue

@@ -82,6 +82,15 @@ func (r *Repository) restorer() *restorer {
 // restoreAll restores what can be: one artifact that can't does not keep the
 // others from it.
 func (rs *restorer) restoreAll(ctx context.Context, wanted []item) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	// What the store is seen to have of a file must be there when the file is replaced.
+	unused, err := rs.useStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer unused()
 	var failed error
 	for _, it := range wanted {
 		if err := rs.ensure(ctx, it); err != nil {

@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -238,6 +239,44 @@ func killHalfWay(t *testing.T, r *Repository, lock string, to item) {
 	err = rs.putEach(t.Context(), files[:len(files)/2], func(s *cas.Session, p replacing) error { return rs.putFile(t.Context(), s, to.path, p) })
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is replaced is in the store, and nothing but this restore has need of it:
+// a collection at the same time must not take the one when the other goes.
+func TestRestoreKeepsWhatItReplaces(t *testing.T) {
+	r := newRepository(t)
+	mine := "mine\n"
+	keep := func(content string) cas.Digest {
+		d, _, err := r.objects.Put(t.Context(), strings.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	kept, next := keep(mine), keep("next\n")
+	if err := os.WriteFile(r.Workspace.Abs("model"), []byte(mine), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rs := r.restorer()
+	rs.mark = func() error {
+		other, err := cas.OpenLocal(r.Local.Store())
+		if err != nil {
+			return err
+		}
+		live := func(_ context.Context, each func(cas.Digest) error) error { return each(next) }
+		_, err = other.Collect(t.Context(), cas.CollectOptions{Live: live, Wait: 20 * time.Millisecond})
+		if !errors.Is(err, cas.ErrInUse) {
+			t.Errorf("Collect = %v, want ErrInUse", err)
+		}
+		return nil
+	}
+	art := &lockfile.Artifact{Path: "model", Hash: next, Size: 5}
+	if err := rs.restoreAll(t.Context(), []item{{path: "model", art: art}}); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := cas.ReadAll(t.Context(), r.objects, kept, 100); string(b) != mine {
+		t.Errorf("what was replaced: %q, %v", b, err)
 	}
 }
 
