@@ -148,7 +148,10 @@ var faultCases = []faultCase{
 		work: func(w *faultWorld) error {
 			next := slices.Clone(large)
 			copy(next[200_000:], "another version")
-			return errors.Join(w.put(next), w.has(next, large), w.read())
+			if err := w.put(next); err != nil {
+				return err
+			}
+			return errors.Join(w.has(next, large), w.read())
 		},
 	},
 	{

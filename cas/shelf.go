@@ -26,8 +26,9 @@ type shelf struct {
 
 	mu   sync.Mutex
 	open *openPack
-	// published are the packs that were, or were there already.
+	// published are the packs that were, or were there already. naming guards it.
 	published []pack.Name
+	naming    sync.Mutex
 
 	failed atomic.Pointer[error] // the first pack that could not be published
 }
@@ -108,10 +109,16 @@ func (s *shelf) publish(p *openPack) error {
 	if err := s.l.set.Publish(p.Writer, p.temp, name); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.published = append(s.published, name)
+	s.note(name)
 	return nil
+}
+
+// note remembers a pack that was published. It must not wait for mu, which is
+// held while a full pack waits for one that is being published.
+func (s *shelf) note(name pack.Name) {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	s.published = append(s.published, name)
 }
 
 // close publishes what is left, after everything else is published.
@@ -127,6 +134,11 @@ func (s *shelf) close(ctx context.Context) error {
 	}
 	if err == nil {
 		err = ctx.Err()
+	}
+	if err == nil && len(s.published) > 0 {
+		// The last pack has the manifests: after a power cut its name must not be
+		// there without those of the packs with the chunks.
+		err = s.l.set.Sync()
 	}
 	if err != nil {
 		last.temp.Discard()
