@@ -202,8 +202,7 @@ type bitCase struct {
 	digest  cas.Digest
 	size    int64
 	store   *cas.Local
-	by      map[int64]cas.Digest // for an index, by record
-	records int64                // where they begin
+	records int64 // where they begin
 	root    string
 	placed  int
 }

@@ -163,7 +163,7 @@ func TestFoldersOfOthersAreSynced(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, dir := range []string{"", "store", "store/tmp", "store/packs"} {
-			fsys := disk.FS(disk.OS)
+			fsys := disk.OS
 			if dir != "" {
 				fsys = power
 			}
