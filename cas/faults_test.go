@@ -486,7 +486,7 @@ func eachFault(t *testing.T, c *faultCase, mode string, named bool) {
 	}
 	top := memoryDir(t)
 	failed := 0
-	for n := 1; ; n++ {
+	for n := 1; ; n += faultStep {
 		dir := filepath.Join(top, strconv.Itoa(n), "store")
 		w := newFaultWorld(t, c, dir, fsys)
 		if c.before != nil {
@@ -536,7 +536,7 @@ func TestPowerCuts(t *testing.T) {
 			t.Parallel()
 			top := memoryDir(t)
 			cuts := 0
-			for n := 1; ; n++ {
+			for n := 1; ; n += faultStep {
 				dir := filepath.Join(top, strconv.Itoa(n))
 				if !powerCutAt(t, &c, dir, n) {
 					break
@@ -631,7 +631,7 @@ func TestFlippedReads(t *testing.T) {
 			t.Parallel()
 			top := memoryDir(t)
 			r := rand.New(rand.NewPCG(1, 1))
-			for n := 1; ; n++ {
+			for n := 1; ; n += faultStep {
 				w := newFaultWorld(t, &c, filepath.Join(top, strconv.Itoa(n), "store"), disk.OS)
 				if c.before != nil {
 					if err := c.before(w); err != nil {
