@@ -144,8 +144,10 @@ type Faults struct {
 	// Exit makes dying the end of this process. Without it a death is a disk that
 	// nobody reaches any more: all operations fail, and what has to be cleaned up stays.
 	Exit bool
-	// Spoil, if set, may change what was just read from a file at an offset.
-	Spoil func(name string, offset int64, p []byte)
+	// Spoil, if set, may change what was just read from a file at an offset. It is
+	// called by one at a time.
+	Spoil    func(name string, offset int64, p []byte)
+	spoiling sync.Mutex
 
 	under disk.FS
 	mu    sync.Mutex
@@ -297,17 +299,24 @@ func (f faultyFile) Stat() (info fs.FileInfo, err error) {
 
 func (f faultyFile) ReadAt(p []byte, off int64) (n int, err error) {
 	err = f.disk.do(Read, f.name, func() (err error) { n, err = f.File.ReadAt(p, off); return err })
-	if f.disk.Spoil != nil {
-		f.disk.Spoil(f.name, off, p[:n])
-	}
+	f.disk.spoil(f.name, off, p[:n])
 	return n, err
+}
+
+func (f *Faults) spoil(name string, offset int64, p []byte) {
+	if f.Spoil == nil {
+		return
+	}
+	f.spoiling.Lock()
+	defer f.spoiling.Unlock()
+	f.Spoil(name, offset, p)
 }
 
 func (f faultyFile) Map() (b []byte, release func(), err error) {
 	err = f.disk.do(Map, f.name, func() (err error) { b, release, err = f.File.Map(); return err })
 	if err == nil && f.disk.Spoil != nil {
 		b = append([]byte(nil), b...)
-		f.disk.Spoil(f.name, 0, b)
+		f.disk.spoil(f.name, 0, b)
 	}
 	return b, release, err
 }

@@ -272,7 +272,8 @@ func (c *command) output(ctx context.Context, args []string, read func(io.Reader
 	if broken != nil {
 		cancel() // Git may have more to say than the pipe holds.
 	}
-	err = commandError(ctx, args, stderr.String(), cmd.Wait())
+	err = cmd.Wait() // before anybody looks at stderr, which is written until then
+	err = commandError(ctx, args, stderr.String(), err)
 	if broken != nil && ctx.Err() == nil && exitCode(err) <= 0 {
 		return fmt.Errorf("read what git %s printed: %w", args[0], broken)
 	}
