@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/pipeline"
@@ -59,6 +61,8 @@ const (
 	Modified ArtifactState = "modified"
 	// Linked: the path is, or lies behind, a symbolic link.
 	Linked ArtifactState = "replaced by a link"
+	// Writing: somebody goes on writing it, so that nobody can say what it is.
+	Writing ArtifactState = "being written"
 	// Unkept: the content differs, and no store has it.
 	Unkept ArtifactState = "modified, not in the store"
 )
@@ -73,7 +77,8 @@ type ArtifactStatus struct {
 
 // Status compares the working tree with kept.toml and kept.lock. It changes
 // nothing, and starts no program but Git: of a strict environment it sees the
-// platform and the requirement files, the rest is for Run to find out.
+// platform and the requirement files, the rest is for Run to find out. It waits
+// for nobody either: what a run or a restore is writing right now it says.
 func (p *Project) Status(ctx context.Context) (*Status, error) {
 	lock, err := p.Lock()
 	if conflicts, failed := p.conflicts(ctx, err); len(conflicts) > 0 && failed == nil {
@@ -84,15 +89,15 @@ func (p *Project) Status(ctx context.Context) (*Status, error) {
 	}
 	_, err = os.Stat(p.Local.Dir())
 	st := &Status{Rel: p.Rel, Fresh: errors.Is(err, fs.ErrNotExist)}
-	found := map[string]cas.Digest{}
+	found := map[string]foundArtifact{}
 	for _, a := range artifactsOf(lock) {
 		st.Count++
-		digest, err := p.artifactStatus(ctx, st, a)
+		artifact, err := p.artifactStatus(ctx, st, a)
 		if err != nil {
 			return nil, err
 		}
 		if a.Stage != "" {
-			found[a.Stage+"\x00"+a.Name] = digest
+			found[a.Stage+"\x00"+a.Name] = artifact
 		}
 	}
 	for _, stage := range p.Experiment.Order() {
@@ -105,10 +110,16 @@ func (p *Project) Status(ctx context.Context) (*Status, error) {
 	return st, nil
 }
 
-// artifactStatus notes an artifact that is not as the lock says and returns the
-// digest of what is there. A missing artifact that the store has counts as
-// there: running brings it back.
-func (p *Project) artifactStatus(ctx context.Context, st *Status, a namedArtifact) (cas.Digest, error) {
+// foundArtifact is what lies at the path of an artifact; nothing has no digest.
+type foundArtifact struct {
+	digest  cas.Digest
+	writing bool // and has no digest yet
+}
+
+// artifactStatus notes an artifact that is not as the lock says and returns what
+// is there. A missing artifact that the store has counts as there: running
+// brings it back.
+func (p *Project) artifactStatus(ctx context.Context, st *Status, a namedArtifact) (foundArtifact, error) {
 	file := p.join(a.Path)
 	note := func(state ArtifactState) bool {
 		_, err := p.restorer().fetch(ctx, a.Artifact, nil)
@@ -118,40 +129,54 @@ func (p *Project) artifactStatus(ctx context.Context, st *Status, a namedArtifac
 	o, err := p.Workspace.Scan(ctx, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		if note(Missing) {
-			return a.Hash, nil
+			return foundArtifact{digest: a.Hash}, nil
 		}
-		return cas.Digest{}, nil
+		return foundArtifact{}, nil
 	}
 	var link *workspace.LinkError
 	if errors.As(err, &link) {
 		note(Linked)
-		return cas.Digest{}, nil
+		return foundArtifact{}, nil
+	}
+	if errors.Is(err, workspace.ErrChanging) {
+		note(Writing)
+		return foundArtifact{writing: true}, nil
 	}
 	if err != nil {
-		return cas.Digest{}, err
+		return foundArtifact{}, err
 	}
 	if matches(o, a.Artifact) {
-		return o.Digest, nil
+		return foundArtifact{digest: o.Digest}, nil
 	}
 	state := Unkept
 	if kept, err := p.isKept(ctx, o); err != nil {
-		return cas.Digest{}, err
+		return foundArtifact{}, err
 	} else if kept {
 		state = Modified
 	}
 	note(state)
-	return o.Digest, nil
+	return foundArtifact{digest: o.Digest}, nil
 }
 
-func (p *Project) stageStatus(ctx context.Context, stage *pipeline.Stage, block *lockfile.Stage, found map[string]cas.Digest) (*StageStatus, error) {
+func (p *Project) stageStatus(ctx context.Context, stage *pipeline.Stage, block *lockfile.Stage, found map[string]foundArtifact) (*StageStatus, error) {
 	seen, err := p.observe(ctx, stage)
+	var changing *workspace.ChangingError
+	if errors.As(err, &changing) {
+		return &StageStatus{Name: stage.Name, Reasons: []pipeline.Reason{writing(changing.Path)}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	facts := pipeline.Facts{Code: seen.code, Inputs: seen.inputs, Params: seen.params, Artifacts: map[string]cas.Digest{}}
+	var unknown []pipeline.Reason
 	if block != nil {
-		for name := range block.Artifacts {
-			facts.Artifacts[name] = found[stage.Name+"\x00"+name]
+		for _, name := range slices.Sorted(maps.Keys(block.Artifacts)) {
+			a := found[stage.Name+"\x00"+name]
+			if a.writing {
+				unknown = append(unknown, writing("artifact "+name))
+				a.digest = block.Artifacts[name].Hash // one reason is enough
+			}
+			facts.Artifacts[name] = a.digest
 		}
 		if stage.Environment == pipeline.Strict {
 			if facts.Environment, err = p.environmentHere(ctx, block); err != nil {
@@ -159,5 +184,9 @@ func (p *Project) stageStatus(ctx context.Context, stage *pipeline.Stage, block 
 			}
 		}
 	}
-	return &StageStatus{Name: stage.Name, Reasons: pipeline.Stale(stage, block, facts), Missing: seen.missing}, nil
+	return &StageStatus{Name: stage.Name, Reasons: append(pipeline.Stale(stage, block, facts), unknown...), Missing: seen.missing}, nil
+}
+
+func writing(what string) pipeline.Reason {
+	return pipeline.Reason{Kind: pipeline.KindWriting, Name: what}
 }

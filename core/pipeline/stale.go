@@ -47,6 +47,7 @@ const (
 	KindForced   Kind = "forced"   // somebody asked for it
 	KindSpliced  Kind = "spliced"  // nobody measured the block: a merge or a hand made it
 	KindConflict Kind = "conflict" // a merge left two blocks
+	KindWriting  Kind = "writing"  // somebody is writing one of the stage's files
 )
 
 // Reason is one reason to run a stage.
@@ -73,6 +74,8 @@ func (r Reason) String() string {
 		return "after " + r.Name
 	case KindForced:
 		return "forced"
+	case KindWriting:
+		return r.Name + " is being written"
 	case KindMetrics:
 		return "no metrics are recorded"
 	case KindMissing:

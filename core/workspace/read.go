@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -219,7 +220,7 @@ func (rd *reading) content(ctx context.Context, buffer *[]byte, path string, bef
 	}
 	switch {
 	case errors.Is(err, ErrChanging):
-		err = fmt.Errorf("%q: %w", path, ErrChanging)
+		err = &ChangingError{Path: path}
 	case err != nil && rd.batch != nil:
 		err = fmt.Errorf("store %q: %w", path, err)
 	}
@@ -232,7 +233,7 @@ func (rd *reading) small(ctx context.Context, buffer *[]byte, path string, befor
 	}
 	content, after, err := readFile(rd.Abs(path), before, *buffer)
 	if err != nil {
-		return cas.Digest{}, err
+		return cas.Digest{}, gone(path, err)
 	}
 	if after != before {
 		return cas.Digest{}, ErrChanging
@@ -244,13 +245,14 @@ func (rd *reading) small(ctx context.Context, buffer *[]byte, path string, befor
 func (rd *reading) large(ctx context.Context, path string, before stat) (cas.Digest, error) {
 	f, err := openRegular(rd.Abs(path))
 	if err != nil {
-		return cas.Digest{}, err
+		return cas.Digest{}, gone(path, err)
 	}
 	defer f.Close()
 	if err := sameAs(f, before); err != nil {
 		return cas.Digest{}, err
 	}
-	d, err := rd.take(ctx, rd.counted(ctx, f))
+	// Not to its end, which somebody may move ahead as fast as it is read.
+	d, err := rd.take(ctx, rd.counted(ctx, io.LimitReader(f, before.size)))
 	if err != nil {
 		return cas.Digest{}, err
 	}

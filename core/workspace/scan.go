@@ -17,13 +17,13 @@ import (
 // Scan hashes the file or folder at path. Files whose stat data is as it was
 // when they were hashed last are not read again. It returns an error that wraps
 // fs.ErrNotExist when nothing is there, a *LinkError when path is or lies behind a
-// symbolic link, ErrSpecial for what is no file or folder, and ErrChanging when
-// somebody writes meanwhile.
+// symbolic link, ErrSpecial for what is no file or folder, and a *ChangingError when
+// somebody goes on writing: a file that was replaced meanwhile is looked at again.
 func (w *Workspace) Scan(ctx context.Context, path string) (*Object, error) {
-	return w.look(ctx, path, nil)
+	return w.settled(ctx, func(w *Workspace) (*Object, error) { return w.look(ctx, path, nil) })
 }
 
-// Put is Scan, and puts the bytes where the store does not have them yet into the
+// Put is Scan, which looks once only, and puts the bytes where the store does not have them yet into the
 // batch. When that is committed the object is in the store, whole and durable.
 func (w *Workspace) Put(ctx context.Context, batch cas.Batch, path string) (*Object, error) {
 	return w.look(ctx, path, batch)
@@ -46,6 +46,10 @@ func (w *Workspace) Keep(ctx context.Context, store cas.Store, path string) (*Ob
 // of that folder, for callers that choose the files themselves. The paths are
 // relative to the root, like folder.
 func (w *Workspace) ScanFiles(ctx context.Context, folder string, files []string) (*Object, error) {
+	return w.settled(ctx, func(w *Workspace) (*Object, error) { return w.lookAt(ctx, folder, files) })
+}
+
+func (w *Workspace) lookAt(ctx context.Context, folder string, files []string) (*Object, error) {
 	rd := w.reader(nil)
 	var buffer []byte
 	tree := make(cas.Tree, 0, len(files))
@@ -205,8 +209,11 @@ func (w *Workspace) remember(root *folder, mark uint64, now whole, complete bool
 func (w *Workspace) linkTarget(folder, inside string) (string, error) {
 	full := path.Join(folder, inside)
 	target, err := os.Readlink(w.Abs(full))
+	if errors.Is(err, syscall.EINVAL) { // a link no more
+		return "", &ChangingError{Path: full}
+	}
 	if err != nil {
-		return "", err
+		return "", gone(full, err)
 	}
 	target = strings.ReplaceAll(target, string(os.PathSeparator), "/")
 	if err := cas.CheckLink(inside, target); err != nil {

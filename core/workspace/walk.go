@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"iter"
 	"path"
@@ -101,7 +100,7 @@ func (wk *walker) list(f *folder, l *listing) error {
 	l.reset()
 	if err := d.read(l); err != nil {
 		d.close()
-		return err
+		return gone(f.path, err)
 	}
 	c := &comparison{walker: wk, f: f, d: d, l: l}
 	c.base, c.noted = wk.cache.folder(f.path)
@@ -129,7 +128,7 @@ func (wk *walker) list(f *folder, l *listing) error {
 // gone tells a file that went away during a walk from one that was never there.
 func gone(path string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
-		return fmt.Errorf("%q: %w", path, ErrChanging)
+		return &ChangingError{Path: path}
 	}
 	return err
 }

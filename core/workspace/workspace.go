@@ -16,6 +16,13 @@ import (
 // ErrChanging reports a file that was written to while it was being read.
 var ErrChanging = errors.New("file changed while it was read")
 
+// ChangingError is ErrChanging with the path of what changed.
+type ChangingError struct{ Path string }
+
+func (e *ChangingError) Error() string { return fmt.Sprintf("%q: %v", e.Path, ErrChanging) }
+
+func (e *ChangingError) Unwrap() error { return ErrChanging }
+
 // ErrSpecial reports a device, socket or pipe, which has no content to keep.
 var ErrSpecial = errors.New("neither a file, a folder nor a link")
 
