@@ -248,8 +248,29 @@ func (w *worker) fail(format string, args ...any) {
 }
 
 // do runs a program in the worker's worktree and reports whether it ended well.
-// What may fail is a kept that another one, which it names, holds up.
+// What may fail is a kept that another one, which it names, holds up. A Git that
+// meets another one at a ref gives up at once, and is asked again, as a user would.
 func (w *worker) do(name string, args ...string) (string, bool) {
+	for again := 10; ; again-- {
+		out, err := w.once(name, args...)
+		switch {
+		case err == nil:
+			return out, true
+		case strings.Contains(out, "another kept is at work here") || strings.Contains(out, "the store is in use by"):
+			w.count("busy")
+			return out, false
+		case name == "git" && strings.Contains(out, ".lock': File exists") && again > 0:
+			w.count("git again")
+			time.Sleep(100 * time.Millisecond)
+		default:
+			w.fail("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+			return out, false
+		}
+	}
+}
+
+// once runs a program once, and notes what it said.
+func (w *worker) once(name string, args ...string) (string, error) {
 	began := time.Now()
 	fmt.Fprintf(w.log, "%s %s %s\n", began.Format(time.StampMicro), name, strings.Join(args, " "))
 	out, err := w.box.try(name, args...)
@@ -261,15 +282,7 @@ func (w *worker) do(name string, args ...string) (string, bool) {
 		verb += " " + args[1]
 	}
 	w.count(verb)
-	if err == nil {
-		return out, true
-	}
-	if strings.Contains(out, "another kept is at work here") || strings.Contains(out, "the store is in use by") {
-		w.count("busy")
-		return out, false
-	}
-	w.fail("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	return out, false
+	return out, err
 }
 
 // step is one thing that a user does.
