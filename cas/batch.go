@@ -38,6 +38,7 @@ type batch struct {
 
 	mu        sync.Mutex
 	claimed   map[Digest]bool // what this batch has put or found
+	relied    [][]pack.Key    // what it has found many at a time
 	groups    [codec.Classes]*group
 	manifests []content
 	used      map[pack.Name]bool // packs that have some of it already
@@ -347,16 +348,27 @@ func (b *batch) lookAgain(ctx context.Context) error {
 		return err
 	}
 	for d := range b.claimed {
-		_, err := b.l.Stat(ctx, d)
-		var missing *MissingError
-		if errors.As(err, &missing) {
-			return fmt.Errorf("%w: it was there, and was found damaged before this was done; do it again", missing)
-		}
-		if err != nil {
+		if err := b.lookFor(ctx, d); err != nil {
 			return err
 		}
 	}
+	for _, keys := range b.relied {
+		for _, key := range keys {
+			if err := b.lookFor(ctx, key); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
+}
+
+func (b *batch) lookFor(ctx context.Context, d Digest) error {
+	_, err := b.l.Stat(ctx, d)
+	var missing *MissingError
+	if errors.As(err, &missing) {
+		return fmt.Errorf("%w: it was there, and was found damaged before this was done; do it again", missing)
+	}
+	return err
 }
 
 // Close implements Batch.

@@ -35,8 +35,12 @@ func (r *run) in(present map[Name]bool) *run {
 // find returns where key is in a pack that is there. bad says that the record
 // cannot have been written so.
 func (r *run) find(key *Key) (at Location, found, bad bool) {
-	n := r.len()
-	for i := search(r.records, key); i < n; i++ {
+	return r.findAt(search(r.records, key), key)
+}
+
+// findAt is find from the first record on whose key is not less than key.
+func (r *run) findAt(i int, key *Key) (at Location, found, bad bool) {
+	for n := r.len(); i < n; i++ {
 		rec := r.record(i)
 		if Key(rec) != *key {
 			break

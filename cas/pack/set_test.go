@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -105,6 +106,63 @@ func wantAll(t testing.TB, s *Set, first, last uint64) {
 		if got, err := read(s, at); err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("content %d: got %x, error %v, want %x", seed, got, err, want)
 		}
+	}
+	wantSorted(t, s, first, last)
+}
+
+// wantSorted expects the same of a search for many at once.
+func wantSorted(t testing.TB, s *Set, first, last uint64) {
+	t.Helper()
+	seeds := map[Key]uint64{}
+	for seed := first; seed < last; seed++ {
+		seeds[hashOf(content(seed))] = seed
+	}
+	keys := slices.SortedFunc(maps.Keys(seeds), func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
+	found := map[int]bool{}
+	err := s.FindSorted(keys, func(i int, at Location) {
+		want := content(seeds[keys[i]])
+		if got, err := read(s, at); err != nil || !bytes.Equal(got, want) || found[i] {
+			t.Errorf("content %d: got %x, error %v, want %x, seen before: %v", seeds[keys[i]], got, err, want, found[i])
+		}
+		found[i] = true
+	})
+	if err != nil || len(found) != len(keys) {
+		t.Fatalf("%d of %d are found, error %v", len(found), len(keys), err)
+	}
+}
+
+// What is not there is not found among what is, in any pack or index.
+func TestFindSortedAmongOthers(t *testing.T) {
+	s := OpenSet(disk.OS, newStore(t))
+	for first := uint64(0); first < 120; first += 10 {
+		publish(t, s, first, first+10)
+	}
+	if _, err := s.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Merge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, s, 120, 130)
+	if _, err := s.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	var keys []Key
+	there := map[Key]bool{}
+	for seed := range uint64(200) {
+		key := hashOf(content(seed))
+		keys, there[key] = append(keys, key), seed < 130
+	}
+	keys = append(keys, Key{}, Key(bytes.Repeat([]byte{0xff}, 32)))
+	slices.SortFunc(keys, func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
+	found := 0
+	err := s.FindSorted(keys, func(i int, _ Location) {
+		if found++; !there[keys[i]] {
+			t.Errorf("%x is found, which nobody put", keys[i])
+		}
+	})
+	if err != nil || found != 130 {
+		t.Errorf("%d are found, error %v", found, err)
 	}
 }
 

@@ -142,7 +142,7 @@ func (s *Set) readTables(v, old *view, covered map[Name]bool) {
 		var damage *DamageError
 		switch {
 		case err == nil:
-			p.Close()
+			s.open.add(p) // else what is read next would read the table again
 			tables = append(tables, &run{packs: []Name{name}, records: t.records})
 			if size += len(t.records); spills && size >= tablesInMemory {
 				if spills = s.spill(v, tables); spills {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -86,6 +87,14 @@ func batchHas(t *testing.T, s cas.Store) {
 		if has, err := b.Has(t.Context(), c.d); err != nil || has != c.want {
 			t.Errorf("Has of what is %s = %v, %v", name, has, err)
 		}
+	}
+	nowhere := cas.Sum([]byte("nowhere"))
+	missing, err := b.Missing(t.Context(), []cas.Digest{nowhere, stored, batched, nowhere, stored})
+	if err != nil || !slices.Equal(missing, []int{0, 3}) {
+		t.Errorf("Missing = %v, %v", missing, err)
+	}
+	if missing, err := b.Missing(t.Context(), nil); err != nil || len(missing) > 0 {
+		t.Errorf("of nothing %v is missing, %v", missing, err)
 	}
 	if err := b.Commit(t.Context()); err != nil {
 		t.Fatal(err)

@@ -70,6 +70,20 @@ func (b *memoryBatch) Has(ctx context.Context, d cas.Digest) (bool, error) {
 	return err == nil, err
 }
 
+func (b *memoryBatch) Missing(ctx context.Context, list []cas.Digest) ([]int, error) {
+	var missing []int
+	for i, d := range list {
+		has, err := b.Has(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if !has {
+			missing = append(missing, i)
+		}
+	}
+	return missing, nil
+}
+
 func (b *memoryBatch) Commit(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err

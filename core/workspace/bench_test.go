@@ -46,6 +46,17 @@ func (s *sums) Has(_ context.Context, d cas.Digest) (bool, error) {
 	return ok, nil
 }
 
+func (s *sums) Missing(_ context.Context, list []cas.Digest) (missing []int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, d := range list {
+		if _, ok := s.has[d]; !ok {
+			missing = append(missing, i)
+		}
+	}
+	return missing, nil
+}
+
 func (s *sums) Commit(context.Context) error { return nil }
 func (s *sums) Close() error                 { return nil }
 

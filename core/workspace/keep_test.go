@@ -40,6 +40,21 @@ func (b *watchedBatch) Has(ctx context.Context, d cas.Digest) (bool, error) {
 	return b.Batch.Has(ctx, d)
 }
 
+func (b *watchedBatch) Missing(ctx context.Context, list []cas.Digest) ([]int, error) {
+	var corrupt *cas.CorruptError
+	switch {
+	case errors.As(b.s.has, &corrupt):
+		missing := make([]int, len(list))
+		for i := range missing {
+			missing[i] = i
+		}
+		return missing, nil
+	case b.s.has != nil:
+		return nil, b.s.has
+	}
+	return b.Batch.Missing(ctx, list)
+}
+
 func (b *watchedBatch) Put(ctx context.Context, r io.Reader) (cas.Digest, int64, error) {
 	b.s.put()
 	return b.Batch.Put(ctx, r)

@@ -22,6 +22,10 @@ const smallFile = 1 << 20
 // the store.
 const runLength = 64
 
+// askAtOnce is how many files of a folder the store is asked for at a time:
+// enough to be cheap, and so few that they stay in a processor's cache.
+const askAtOnce = 1 << 13
+
 // reading is one scan, or one that keeps what it reads.
 type reading struct {
 	*Workspace
@@ -66,27 +70,34 @@ func (rd *reading) markMissing(ctx context.Context, root *folder) error {
 	if rd.batch == nil {
 		return nil
 	}
-	folders := slices.Collect(root.all())
-	return inOrder(ctx, len(folders), 1, func(_ *struct{}, n int) error {
-		f := folders[n]
+	known, digests := make([]job, 0, askAtOnce), make([]cas.Digest, 0, askAtOnce)
+	ask := func() error {
+		missing, err := rd.batch.Missing(ctx, digests)
+		for _, n := range missing {
+			known[n].f.need(known[n].i)
+		}
+		known, digests = known[:0], digests[:0]
+		return err
+	}
+	for f := range root.all() {
 		b := f.block
 		for i := range b.len() {
 			if b.isDir(i) || f.unsure != nil && f.unsure[i] {
 				continue
 			}
-			has, err := rd.has(ctx, b.digest(i))
-			if err != nil {
+			known, digests = append(known, job{f, i}), append(digests, b.digest(i))
+			if len(known) < askAtOnce {
+				continue
+			}
+			if err := ask(); err != nil {
 				return err
 			}
-			if !has {
-				f.need(i)
-			}
 		}
-		return nil
-	})
+	}
+	return ask()
 }
 
-// job is a record that has to be read.
+// job is a record that has to be read, or asked for.
 type job struct {
 	f *folder
 	i int
