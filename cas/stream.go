@@ -23,8 +23,9 @@ type segment struct {
 	buf   *[segmentSize]byte
 	cuts  []int // ends of the chunks
 	users atomic.Int32
-	parts []part        // the chunks, when done is closed
-	done  chan struct{} // the chunks are claimed, and written or gathered
+	text  *codec.Nearness // of the stream
+	parts []part          // the chunks, when done is closed
+	done  chan struct{}   // the chunks are claimed, and written or gathered
 }
 
 func (s *segment) bytes() []byte { return s.buf[:s.cuts[len(s.cuts)-1]] }
@@ -44,6 +45,7 @@ type stream struct {
 	toHash   chan *segment
 	hashed   chan struct{}
 	waiting  []*segment // not in the manifest yet, in order
+	text     codec.Nearness
 	manifest manifest
 }
 
@@ -77,7 +79,7 @@ func (s *stream) cut(ctx context.Context, buf *[segmentSize]byte, n int, r io.Re
 			segments.Put(buf)
 			return err
 		}
-		seg := &segment{buf: buf, done: make(chan struct{})}
+		seg := &segment{buf: buf, text: &s.text, done: make(chan struct{})}
 		at := 0
 		for at < n && (end || n-at >= chunk.Max) {
 			at += chunk.Next(buf[at:n])
@@ -178,7 +180,11 @@ func (b *batch) putSegment(seg *segment) error {
 	for _, r := range runs {
 		content := seg.buf[r.start:r.end]
 		if len(content) >= fullSize(r.class)/2 {
-			if err := b.encode(r.class, [][]byte{content}, r.entries); err != nil {
+			class := r.class
+			if class == codec.Text {
+				class = seg.text.Class(content)
+			}
+			if err := b.encode(class, [][]byte{content}, r.entries); err != nil {
 				return err
 			}
 		} else if full := b.gather(r.class, content, r.entries); full != nil {

@@ -33,6 +33,7 @@ const (
 	Values2                     // an array of values of two bytes, such as float16 and bfloat16
 	Values4                     // of four bytes, such as float32 and int32
 	Values8                     // of eight bytes, such as float64 and int64
+	Near                        // text in which only what is near is worth finding, see Nearness
 	Classes                     // the number of classes
 )
 
@@ -95,8 +96,12 @@ func worth(plain, stored int) bool { return stored <= plain-plain/50 && stored <
 
 // encode writes e.out in the best method for the class. Raw leaves it undefined.
 func (e *Encoder) encode(class Class, runs [][]byte, size int) Method {
-	if class == Text {
+	switch class {
+	case Text:
 		return e.zstd(runs)
+	case Near:
+		e.out = appendZstd(e.out[:0], e.join(runs), nearEncoders)
+		return Zstd
 	}
 	if class.stride() == 0 {
 		return Raw

@@ -16,8 +16,8 @@ const window = 8 << 20
 var (
 	// One large file is worth the time that finding what repeats after four bytes
 	// takes. Many small files are not: theirs is the time that people wait for.
-	goodEncoders = encoders(zstd.SpeedDefault)
-	fastEncoders = encoders(zstd.SpeedFastest)
+	goodEncoders = encoders(zstd.SpeedDefault, window)
+	fastEncoders = encoders(zstd.SpeedFastest, window)
 	zstdDecoders = sync.Pool{New: func() any {
 		d, err := zstd.NewReader(nil,
 			zstd.WithDecoderConcurrency(1),
@@ -30,7 +30,7 @@ var (
 	}}
 )
 
-func encoders(level zstd.EncoderLevel) *sync.Pool {
+func encoders(level zstd.EncoderLevel, window int) *sync.Pool {
 	return &sync.Pool{New: func() any {
 		e, err := zstd.NewWriter(nil,
 			zstd.WithEncoderLevel(level),
