@@ -1,7 +1,6 @@
 package main
 
 import (
-	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -10,6 +9,7 @@ import (
 	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/core/history"
 	"github.com/kept-dev/kept/core/metrics"
+	"github.com/kept-dev/kept/internal/lazy"
 )
 
 // completion offers words for an argument or the value of a flag. One that has
@@ -28,10 +28,10 @@ func completeFlags(cmd *cobra.Command, offer completion, flags ...string) {
 // harmless are the names that a shell takes for nothing but a word. Where several
 // names begin alike, bash puts what they have in common on the command line
 // without quotes, and names come from the repository.
-var harmless = regexp.MustCompile(`^[\pL\pN_@%+=:,./][\pL\pN_@%+=:,./-]*$`)
+var harmless = lazy.Regexp(`^[\pL\pN_@%+=:,./][\pL\pN_@%+=:,./-]*$`)
 
 func offered(names []string) ([]string, cobra.ShellCompDirective) {
-	names = slices.DeleteFunc(names, func(s string) bool { return !harmless.MatchString(s) })
+	names = slices.DeleteFunc(names, func(s string) bool { return !harmless().MatchString(s) })
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 

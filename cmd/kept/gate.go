@@ -53,7 +53,7 @@ committed and reviewed like any other: --accept writes it.`,
 	cmd.Flags().StringVar(&f.base, "base", "", "compare with `REVISION`; a branch stands for where this one left it")
 	cmd.Flags().BoolVar(&f.all, "all", false, "every kept.toml of the repository that has a gate")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
-	reportFlag(cmd, &f.reports, gateFormats)
+	reportFlag(cmd, &f.reports, gateFormats())
 	completeFlags(cmd, completeRevisions, "base")
 	cmd.Flags().StringVar(&f.accept, "accept", "", "take the result of `METRIC` as it is, in kept.toml")
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why --accept takes it: a `TEXT` for the review")
@@ -71,7 +71,7 @@ type gated struct {
 }
 
 func (u *ui) runGate(cmd *cobra.Command, f *gateFlags) error {
-	outputs, err := parseReports(f.reports, gateFormats)
+	outputs, err := parseReports(f.reports, gateFormats())
 	if err != nil {
 		return &usageError{err: err, command: cmd.CommandPath()}
 	}

@@ -39,11 +39,11 @@ func reportWriters() map[string]reportWriter {
 // reportSynonyms are other words for formats.
 var reportSynonyms = map[string]string{"md": "markdown"}
 
-// gateFormats are those of a verdict, documents those of anything.
-var (
-	gateFormats = slices.Sorted(maps.Keys(reportWriters()))
-	documents   = []string{"html", "json", "markdown"}
-)
+// gateFormats are those of a verdict.
+func gateFormats() []string { return slices.Sorted(maps.Keys(reportWriters())) }
+
+// documents are the formats of anything.
+var documents = []string{"html", "json", "markdown"}
 
 // output is a report to write.
 type output struct {
