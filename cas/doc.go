@@ -31,6 +31,7 @@
 //
 // What a Local does with a content, in the order of the files to read:
 //
+//	missing.go   what is there already is found, many at a time
 //	batch.go     small content is one blob; larger content is a stream
 //	stream.go    a stream is cut into chunks (package chunk), which are blobs,
 //	manifest.go  and listed in a manifest
