@@ -34,12 +34,12 @@ type batch struct {
 	release func() // of the store's shared lock
 	shelf   *shelf
 	slots   chan struct{} // one for each group or segment at work
+	groups  gathering
 	work    sync.WaitGroup
 
 	mu        sync.Mutex
 	claimed   map[Digest]bool // what this batch has put or found
 	relied    [][]pack.Key    // what it has found many at a time
-	groups    [codec.Classes]*group
 	manifests []content
 	used      map[pack.Name]bool // packs that have some of it already
 	err       error              // the first failure: nothing can be committed after it
@@ -147,6 +147,13 @@ func (b *batch) fail(err error) error {
 	return b.err
 }
 
+// failed returns the error that the batch can't recover from, if there was one.
+func (b *batch) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
 // putBlob keeps content of one chunk, of which it makes a copy.
 func (b *batch) putBlob(ctx context.Context, content []byte) (Digest, error) {
 	d := Sum(content)
@@ -155,7 +162,7 @@ func (b *batch) putBlob(ctx context.Context, content []byte) (Digest, error) {
 		return d, err
 	}
 	entries := []pack.Entry{blobEntry(d, 0, len(content))}
-	full := b.gather(codec.Probe(content), content, entries)
+	full := b.groups.add(codec.Probe(content), content, entries)
 	if full == nil {
 		return d, nil
 	}
@@ -262,23 +269,24 @@ func (b *batch) Commit(ctx context.Context) error {
 	return nil
 }
 
-func (b *batch) commit(ctx context.Context) error {
+// settle has all that was put but the manifests in the packs.
+func (b *batch) settle(ctx context.Context) error {
 	b.work.Wait()
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	for class, g := range b.groups {
-		if g == nil {
-			continue
-		}
-		b.groups[class] = nil
+	for _, g := range b.groups.rest() {
 		if err := b.slot(ctx); err != nil {
 			return err
 		}
 		b.background(func() error { return b.encodeGroup(g) })
 	}
 	b.work.Wait()
-	if err := b.start(ctx); err != nil {
+	return b.start(ctx)
+}
+
+func (b *batch) commit(ctx context.Context) error {
+	if err := b.settle(ctx); err != nil {
 		return err
 	}
 	if err := b.writeManifests(); err != nil {

@@ -207,34 +207,16 @@ func (c *check) pack(ctx context.Context, name pack.Name, random *rand.Rand) err
 
 // group reads a group and compares all that is in it.
 func (c *check) group(p *pack.Pack, n uint32, entries []pack.Entry) error {
-	stored := storedBuffers.get()
-	g, stored, err := p.ReadGroup(n, stored)
-	defer func() { storedBuffers.put(stored) }()
-	if err != nil {
-		return err
-	}
-	plain := plainBuffers.get()
-	if cap(plain) < int(g.Plain) {
-		plain = make([]byte, max(int(g.Plain), groupMost))
-	}
-	plain = plain[:g.Plain]
-	defer plainBuffers.put(plain)
-	if err := decodeGroup(g, stored, plain); err != nil {
-		return fmt.Errorf("group %d: %w", n, err)
-	}
-	for _, e := range entries {
-		if !isWhole(e, plain, true) {
-			return &damageError{fmt.Errorf("group %d: what is stored as %s is something else", n, Digest(e.Key))}
+	return readEntries(p, n, entries, func(g pack.Group, _, _ []byte) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.result.Groups++
+		c.result.Bytes += int64(g.Stored)
+		if c.o.Progress != nil {
+			c.o.Progress(int64(g.Stored))
 		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.result.Groups++
-	c.result.Bytes += int64(g.Stored)
-	if c.o.Progress != nil {
-		c.o.Progress(int64(g.Stored))
-	}
-	return nil
+		return nil
+	})
 }
 
 // damaged takes a damaged pack out of use.

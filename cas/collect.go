@@ -370,35 +370,19 @@ func (c *collection) copyPack(ctx context.Context, b *batch, g *goingPack, rest,
 // copyEntries copies entries of a group: all of them as they are stored, and
 // some of them anew, after a look at each.
 func (c *collection) copyEntries(b *batch, p *pack.Pack, n uint32, entries []pack.Entry, total int) error {
+	if c.o.Progress != nil && int64(n) < int64(len(p.Groups())) {
+		c.o.Progress(int64(p.Groups()[n].Stored))
+	}
+	if len(entries) < total {
+		return readEntries(p, n, entries, func(_ pack.Group, _, plain []byte) error { return b.groups.keep(entries, plain, b.shelf.append) })
+	}
 	stored := storedBuffers.get()
 	g, stored, err := p.ReadGroup(n, stored)
 	defer func() { storedBuffers.put(stored) }()
 	if err != nil {
 		return err
 	}
-	if c.o.Progress != nil {
-		c.o.Progress(int64(g.Stored))
-	}
-	if len(entries) == total {
-		return b.shelf.append(codec.Method(g.Method), int(g.Plain), stored, entries)
-	}
-	plain := make([]byte, g.Plain)
-	if err := decodeGroup(g, stored, plain); err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !isWhole(e, plain, true) {
-			return &damageError{fmt.Errorf("pack %s: what is stored as %s is something else", p.Name(), Digest(e.Key))}
-		}
-		content := plain[e.At : e.At+e.Len]
-		e.At = 0
-		if full := b.gather(codec.Probe(content), content, []pack.Entry{e}); full != nil {
-			if err := b.encodeGroup(full); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return b.shelf.append(codec.Method(g.Method), int(g.Plain), stored, entries)
 }
 
 // keepCopied leaves the packs to go that need no copy.

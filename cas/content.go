@@ -15,19 +15,26 @@ import (
 // decoded ahead of it, several at once, while what came before is hashed and
 // written.
 func (l *Local) openContent(ctx context.Context, at pack.Location) (io.ReadCloser, error) {
+	return l.openParts(ctx, at.Key, at.Size, func(ctx context.Context, fn func(part) error) error {
+		return l.eachChunk(ctx, at, fn)
+	}), nil
+}
+
+// openParts is openContent for the chunks that each calls fn for.
+func (l *Local) openParts(ctx context.Context, d Digest, size int64, each func(ctx context.Context, fn func(part) error) error) io.ReadCloser {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &contentReader{
-		l: l, ctx: ctx, cancel: cancel, want: Digest(at.Key), left: at.Size, hash: NewHasher(),
+		l: l, ctx: ctx, cancel: cancel, want: d, left: size, hash: NewHasher(),
 		steps: make(chan *step, 4*workers()),
 	}
 	p := &planner{l: l, ctx: ctx, steps: c.steps, slots: make(chan struct{}, 2*workers())}
 	c.work.Go(func() {
 		defer close(c.steps)
-		if err := p.plan(at); err != nil {
+		if err := p.plan(each); err != nil {
 			p.send(&step{err: err})
 		}
 	})
-	return c, nil
+	return c
 }
 
 // step is chunks that follow each other in a content and lie in one group.
@@ -68,13 +75,13 @@ type planner struct {
 
 const recentGroups = 2
 
-func (p *planner) plan(at pack.Location) error {
+func (p *planner) plan(each func(ctx context.Context, fn func(part) error) error) error {
 	defer func() {
 		for _, g := range p.recent {
 			g.release()
 		}
 	}()
-	err := p.l.eachChunk(p.ctx, at, func(c part) error {
+	err := each(p.ctx, func(c part) error {
 		loc, err := p.l.find(c.key)
 		if err != nil {
 			return err
@@ -169,10 +176,7 @@ func (l *Local) decodeInto(buf []byte, name pack.Name, n uint32) ([]byte, error)
 		return nil, err
 	}
 	defer storedBuffers.put(b)
-	if cap(buf) < int(g.Plain) {
-		buf = make([]byte, max(int(g.Plain), groupMost))
-	}
-	plain := buf[:g.Plain]
+	plain := plainOf(buf, g)
 	if err := decodeGroup(g, b, plain); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,19 @@
 // What nobody needs any more is removed by collect.go, and check.go looks whether
 // all is as it should be.
 //
+// A store gives what it has to a remote (package remote) and gets it back:
+//
+//	transfer.go  what is wanted, and what came of it
+//	root.go      which packs of a remote have an object: put last, read first
+//	wire.go      what both directions ask of a remote, and what it has to prove
+//	known.go     what a clone remembers of it
+//	push.go      what a root does not list yet goes into packs (closure.go finds it,
+//	             push_learn.go what of it is there, push_plan.go and push_pack.go make
+//	             packs of the rest), then the roots are put
+//	fetch.go     manifests and trees are followed (fetch_walk.go), groups chosen
+//	             (catalog.go, fetch_plan.go), read and verified (fetch_read.go), and
+//	             contents hashed while they come (fetch_content.go)
+//
 // Bytes read from a Store are always verified, and so are bytes that were just
 // encoded, before anybody can see them. The formats are specified in
 // docs/spec/objects.md and docs/spec/store.md.

@@ -2,6 +2,9 @@ package cas
 
 import (
 	"context"
+	"encoding/binary"
+	"path/filepath"
+	"testing"
 
 	"github.com/kept-dev/kept/cas/codec"
 	"github.com/kept-dev/kept/cas/disk"
@@ -123,3 +126,81 @@ func (l *Local) Forget() { l.cache = newGroupCache() }
 
 // ParseTreeLimit is ParseTree with another limit than MaxEntries.
 func ParseTreeLimit(data []byte, limit int) (Tree, error) { return parseTree(data, limit) }
+
+// RootPacks returns the names and sizes of the packs that a root lists.
+func RootPacks(t testing.TB, name string, b []byte) map[string]int64 {
+	t.Helper()
+	var d Digest
+	if err := d.UnmarshalText([]byte(Prefix + filepath.Base(name))); err != nil {
+		t.Fatal(err)
+	}
+	r, err := parseRoot(b, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packs := map[string]int64{}
+	for _, p := range r.packs {
+		packs[packFile(p.name)] = p.size
+	}
+	return packs
+}
+
+// TableAt returns where in the bytes of a pack its table begins.
+func TableAt(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b[len(b)-64:])) }
+
+// PutFalse keeps a manifest under a name that is not that of its content, which is many times the
+// same chunk: parts times at each level.
+func (l *Local) PutFalse(ctx context.Context, name Digest, chunk []byte, levels, parts int) error {
+	b := l.Batch().(*batch)
+	defer b.Close()
+	n := node{}
+	p := part{Sum(chunk), int64(len(chunk))}
+	below := chunk
+	for level := range levels {
+		if _, err := b.PutBytes(ctx, below); err != nil {
+			return err
+		}
+		n = node{level: level, size: p.size * int64(parts)}
+		for range parts {
+			n.parts = append(n.parts, p)
+		}
+		below = n.marshal()
+		p = part{Sum(below), n.size}
+	}
+	e := pack.Entry{Key: name, Kind: pack.Manifest, Size: n.size, Len: uint32(len(below))}
+	b.manifests = append(b.manifests, content{e, below})
+	return b.Commit(ctx)
+}
+
+// PutGroup keeps contents as one group, with entries for some of them alone.
+func (l *Local) PutGroup(ctx context.Context, contents [][]byte, named func(i int) bool) error {
+	b := l.Batch().(*batch)
+	defer b.Close()
+	if err := b.start(ctx); err != nil {
+		return err
+	}
+	var plain []byte
+	var entries []pack.Entry
+	for i, c := range contents {
+		if named(i) {
+			entries = append(entries, blobEntry(Sum(c), len(plain), len(c)))
+		}
+		plain = append(plain, c...)
+	}
+	if err := b.shelf.append(codec.Raw, len(plain), plain, entries); err != nil {
+		return err
+	}
+	return b.Commit(ctx)
+}
+
+// ParseRoot parses a root and writes it again.
+func ParseRoot(b []byte, d Digest) ([]byte, error) {
+	r, err := parseRoot(b, d)
+	if err != nil {
+		return nil, err
+	}
+	return r.marshal(), nil
+}
+
+// EndRoot appends the last line of a root.
+func EndRoot(b []byte) []byte { return append(b, "end "+Sum(b).Hex()+"\n"...) }

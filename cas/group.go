@@ -2,6 +2,7 @@ package cas
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 
@@ -42,19 +43,25 @@ var groups = sync.Pool{New: func() any { return &group{bytes: make([]byte, 0, gr
 // workers is how many groups are encoded or decoded at once.
 func workers() int { return min(runtime.GOMAXPROCS(0), 16) }
 
-// gather copies a run with its entries, whose At is in the run, into the open
+// gathering is the groups that are open, one for each class.
+type gathering struct {
+	mu   sync.Mutex
+	open [codec.Classes]*group
+}
+
+// add copies a run with its entries, whose At is in the run, into the open
 // group of its class, and returns a group if one became full.
-func (b *batch) gather(class codec.Class, run []byte, entries []pack.Entry) (full *group) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	g := b.groups[class]
+func (o *gathering) add(class codec.Class, run []byte, entries []pack.Entry) (full *group) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	g := o.open[class]
 	if g != nil && len(g.bytes)+len(run) > groupMost {
 		full, g = g, nil
 	}
 	if g == nil {
 		g = groups.Get().(*group)
 		g.class = class
-		b.groups[class] = g
+		o.open[class] = g
 	}
 	at := uint32(len(g.bytes))
 	g.bytes = append(g.bytes, run...)
@@ -64,20 +71,37 @@ func (b *batch) gather(class codec.Class, run []byte, entries []pack.Entry) (ful
 		g.entries = append(g.entries, e)
 	}
 	if full == nil && len(g.bytes) >= fullSize(class) {
-		full, b.groups[class] = g, nil
+		full, o.open[class] = g, nil
 	}
 	return full
 }
 
-// encodeGroup appends a full group to the open pack.
-func (b *batch) encodeGroup(g *group) error {
+// rest returns the groups that are open, and forgets them.
+func (o *gathering) rest() []*group {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var rest []*group
+	for class, g := range o.open {
+		if g != nil {
+			rest = append(rest, g)
+			o.open[class] = nil
+		}
+	}
+	return rest
+}
+
+// appender takes a group as it is to be stored.
+type appender func(method codec.Method, plain int, stored []byte, entries []pack.Entry) error
+
+// encode hands an encoded group on and lets go of it.
+func (g *group) encode(to appender) error {
 	runs := make([][]byte, len(g.ends))
 	start := 0
 	for i, end := range g.ends {
 		runs[i] = g.bytes[start:end]
 		start = end
 	}
-	err := b.encode(g.class, runs, g.entries)
+	err := encode(g.class, runs, g.entries, to)
 	g.bytes, g.ends, g.entries = g.bytes[:0], g.ends[:0], g.entries[:0]
 	groups.Put(g)
 	return err
@@ -85,8 +109,8 @@ func (b *batch) encodeGroup(g *group) error {
 
 var encoders = sync.Pool{New: func() any { return codec.NewEncoder() }}
 
-// encode appends runs of a class to the open pack as one group.
-func (b *batch) encode(class codec.Class, runs [][]byte, entries []pack.Entry) error {
+// encode hands runs of a class on as one group.
+func encode(class codec.Class, runs [][]byte, entries []pack.Entry, to appender) error {
 	e := encoders.Get().(*codec.Encoder)
 	defer encoders.Put(e)
 	method, stored, err := e.Encode(class, runs)
@@ -97,7 +121,29 @@ func (b *batch) encode(class codec.Class, runs [][]byte, entries []pack.Entry) e
 	for _, run := range runs {
 		plain += len(run)
 	}
-	return b.shelf.append(method, plain, stored, entries)
+	return to(method, plain, stored, entries)
+}
+
+// keep adds entries of a group whose plain bytes are given, and hands on the groups that become full.
+func (o *gathering) keep(entries []pack.Entry, plain []byte, to appender) error {
+	for _, e := range entries {
+		content := plain[e.At : e.At+e.Len]
+		e.At = 0
+		if full := o.add(codec.Probe(content), content, []pack.Entry{e}); full != nil {
+			if err := full.encode(to); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// encodeGroup appends a full group to the open pack.
+func (b *batch) encodeGroup(g *group) error { return g.encode(b.shelf.append) }
+
+// encode appends runs of a class to the open pack as one group.
+func (b *batch) encode(class codec.Class, runs [][]byte, entries []pack.Entry) error {
+	return encode(class, runs, entries, b.shelf.append)
 }
 
 // decodeGroup fills plain from the stored bytes of a group. What does not decode
@@ -108,4 +154,37 @@ func decodeGroup(g pack.Group, stored, plain []byte) error {
 		return &damageError{err}
 	}
 	return err
+}
+
+// readEntries reads a group, compares the entries with their keys, and calls use, if it is not
+// nil, with what it read, which is good until use returns.
+func readEntries(p *pack.Pack, n uint32, entries []pack.Entry, use func(g pack.Group, stored, plain []byte) error) error {
+	stored := storedBuffers.get()
+	g, stored, err := p.ReadGroup(n, stored)
+	defer func() { storedBuffers.put(stored) }()
+	if err != nil {
+		return err
+	}
+	plain := plainOf(plainBuffers.get(), g)
+	defer plainBuffers.put(plain)
+	if err := decodeGroup(g, stored, plain); err != nil {
+		return fmt.Errorf("group %d: %w", n, err)
+	}
+	for _, e := range entries {
+		if !isWhole(e, plain, true) {
+			return &damageError{fmt.Errorf("pack %.10s: group %d: what is stored as %s is something else", p.Name(), n, Digest(e.Key))}
+		}
+	}
+	if use == nil {
+		return nil
+	}
+	return use(g, stored, plain)
+}
+
+// plainOf returns room for the plain bytes of a group: buf, if it is large enough.
+func plainOf(buf []byte, g pack.Group) []byte {
+	if cap(buf) < int(g.Plain) {
+		buf = make([]byte, max(int(g.Plain), groupMost))
+	}
+	return buf[:g.Plain]
 }

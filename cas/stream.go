@@ -187,7 +187,7 @@ func (b *batch) putSegment(seg *segment) error {
 			if err := b.encode(class, [][]byte{content}, r.entries); err != nil {
 				return err
 			}
-		} else if full := b.gather(r.class, content, r.entries); full != nil {
+		} else if full := b.groups.add(r.class, content, r.entries); full != nil {
 			if err := b.encodeGroup(full); err != nil {
 				return err
 			}

@@ -3,7 +3,6 @@ package pack
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"slices"
 	"sync"
@@ -157,8 +156,8 @@ func (p *Pack) ReadGroup(n uint32, buf []byte) (Group, []byte, error) {
 	case err != nil:
 		return g, nil, err
 	}
-	if got := crc32.Checksum(buf, castagnoli); got != g.Sum {
-		return g, buf, damage(fmt.Errorf("its checksum is %08x, want %08x", got, g.Sum))
+	if err := g.Check(buf); err != nil {
+		return g, buf, damage(err)
 	}
 	return g, buf, nil
 }
@@ -191,13 +190,16 @@ func (p *Pack) use(fn func(disk.File) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.users--
-		p.release()
-	}()
+	defer p.leave()
 	return fn(f)
+}
+
+// leave ends what acquire began.
+func (p *Pack) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.users--
+	p.release()
 }
 
 func (p *Pack) acquire() (disk.File, error) {

@@ -63,12 +63,25 @@ func (w *Writer) Append(method uint8, plain int, stored []byte, entries []Entry)
 	return nil
 }
 
+// NewGroup describes a group that has no place yet.
+func NewGroup(method uint8, plain int, stored []byte) Group {
+	return Group{Stored: uint32(len(stored)), Plain: uint32(plain), Method: method, Sum: crc32.Checksum(stored, castagnoli)}
+}
+
+// Check compares stored bytes with the checksum of the group.
+func (g Group) Check(stored []byte) error {
+	if got := crc32.Checksum(stored, castagnoli); got != g.Sum {
+		return fmt.Errorf("its checksum is %08x, want %08x", got, g.Sum)
+	}
+	return nil
+}
+
 // reserve gives the group its number and its place.
 func (w *Writer) reserve(method uint8, plain int, stored []byte, entries []Entry) (Group, error) {
 	if plain < 0 || plain > MaxGroup || len(stored) > MaxGroup {
 		return Group{}, fmt.Errorf("a group of %d bytes, %d stored, is too large", plain, len(stored))
 	}
-	g := Group{Stored: uint32(len(stored)), Plain: uint32(plain), Method: method, Sum: crc32.Checksum(stored, castagnoli)}
+	g := NewGroup(method, plain, stored)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
