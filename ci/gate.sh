@@ -7,7 +7,7 @@
 #     exit 0 passed, 1 failed, 2 cannot be run, 3 inconclusive
 #
 # A clone has what Git keeps: code, params, kept.lock. It lacks the artifacts, which are ignored files, and
-# the store below .git. So that verify finds things missing is said and is no failure, and that it finds a
+# the store below .git, unless the job pulls them. So that verify finds things missing is said and is no failure, and that it finds a
 # difference, such as code that was edited after the run, is one, whatever the gate says.
 #
 # Everything is given by variables, never by text pasted into a script:
@@ -16,6 +16,8 @@
 #   KEPT_COMMENT       "false" leaves the pull request alone
 #   KEPT_KEY           tells this comment from those of other jobs
 #   KEPT_GITHUB_TOKEN, KEPT_GITLAB_TOKEN   who comments
+#   KEPT_PULL          "true" brings the artifacts from the remote that kept.toml names, with the job's
+#                      credentials, so that verify reads them too
 #   KEPT_REPORTS       the folder for reports; the default is kept-report
 set -euo pipefail
 
@@ -126,10 +128,21 @@ prepare() {
 		[ ! -L "$reports" ] || stop "the folder for the reports is a symbolic link"
 		mkdir -p "$reports"
 	fi
-	for name in comment.md gate.md gate.html gate.json junit.xml metrics.txt annotations.txt gate.txt verify.txt; do
+	for name in comment.md gate.md gate.html gate.json junit.xml metrics.txt annotations.txt gate.txt verify.txt pull.txt; do
 		rm -f "$reports/$name"
 	done
 	output reports "$reports"
+}
+
+# pull brings what each kept.lock names. What could not be had, verify finds missing.
+pull() {
+	local lock status=0
+	[ "${KEPT_PULL-}" = true ] || return 0
+	while IFS= read -r -d '' lock; do
+		(cd "$(dirname -- "./$lock")" && "$kept" remote trust && "$kept" pull) >>"$reports/pull.txt" 2>&1 || status=$?
+	done < <(git ls-files -z -- kept.lock '**/kept.lock')
+	[ ! -e "$reports/pull.txt" ] || quote "kept pull" "$reports/pull.txt"
+	[ "$status" = 0 ] || say warning "not all of the artifacts could be pulled, exit code $status"
 }
 
 verify() {
@@ -246,6 +259,7 @@ comment() {
 trust
 find_kept
 prepare
+pull
 verify
 gate
 judge

@@ -69,6 +69,11 @@ func (p *Project) findArtifact(ctx context.Context, rev, name string) (*namedArt
 	if err != nil {
 		return nil, err
 	}
+	return pick(lock, name, rev)
+}
+
+// pick returns the artifact of a lock with a name: "model", "train.model" or its path.
+func pick(lock *lockfile.Lock, name, rev string) (*namedArtifact, error) {
 	var matches []namedArtifact
 	unknown := &UnknownArtifactError{Name: name, Rev: rev}
 	for _, a := range artifactsOf(lock) {

@@ -24,6 +24,14 @@ type settings struct {
 	// Cache is the folder of a store that this clone shares with others; "" is a
 	// store of its own.
 	Cache string `toml:"cache"`
+	// Remote are the user's own remotes by name, and Trust those of kept.toml for
+	// which the user's credentials may be used.
+	Remote map[string]map[string]any `toml:"remote"`
+	Trust  map[string]map[string]any `toml:"trust"`
+	Hooks  struct {
+		// Fetch lets the hooks of a checkout fetch what is missing.
+		Fetch bool `toml:"fetch"`
+	} `toml:"hooks"`
 }
 
 // maxSettings bounds config.toml in bytes.
@@ -51,10 +59,22 @@ func (l *Local) readSettings() (settings, error) {
 	return s, nil
 }
 
+// settingsText returns the text of the settings; without a file it is empty.
+func (l *Local) settingsText() ([]byte, error) {
+	data, err := readBounded(l.Config(), maxSettings)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &FileError{Path: l.Config(), Err: reason(err)}
+	}
+	return data, nil
+}
+
 // setCache writes the setting and leaves all others as they are.
 func (l *Local) setCache(dir string) error {
-	data, err := readBounded(l.Config(), maxSettings)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	data, err := l.settingsText()
+	if err != nil {
 		return err
 	}
 	// A top-level key stands before all tables, so it can be put in front.

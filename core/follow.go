@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/lockfile"
 )
 
@@ -18,8 +19,9 @@ import (
 //   - a lock with conflict markers, or one that this version can't read,
 //   - everything while a run is in progress here (*BusyError).
 //
-// A moved artifact is restored as Restore does it.
-func (r *Repository) Follow(ctx context.Context) (*Restored, error) {
+// A moved artifact is restored as Restore does it. Where this clone's hooks may
+// fetch, what no store here has is fetched first, by dial.
+func (r *Repository) Follow(ctx context.Context, dial *Dial) (*Restored, error) {
 	s, err := r.readState()
 	if err != nil {
 		return nil, err
@@ -48,11 +50,35 @@ func (r *Repository) Follow(ctx context.Context) (*Restored, error) {
 		if !r.moved(file, s) {
 			continue
 		}
+		if dial != nil && r.HooksFetch() {
+			rs.report.NotFetched = errors.Join(rs.report.NotFetched, r.fetchFor(ctx, file, dial))
+		}
 		if err := rs.follow(ctx, s, file); err != nil {
 			return rs.report, err
 		}
 	}
 	return rs.report, r.writeState(s)
+}
+
+// fetchFor fetches the artifacts of a lock that no store here has.
+func (r *Repository) fetchFor(ctx context.Context, file string, dial *Dial) error {
+	lock, _, err := r.readLock(file)
+	if err != nil {
+		return nil //nolint:nilerr // Who restores by it says what is wrong with it.
+	}
+	n := &namer{Repository: r, whole: r.Git.Whole()}
+	n.locks = []namedLock{{FileVersion: git.FileVersion{Path: file}, lock: lock, tree: r.Git}}
+	needs, err := n.needs(ctx)
+	if err != nil {
+		return err
+	}
+	needs = slices.DeleteFunc(needs, func(n need) bool { return n.Kind != "artifact" })
+	list, _, err := r.route(needs, "", r.tablesAt)
+	for _, s := range list {
+		_, failed := r.fetch(ctx, s, TransferOptions{Dial: dial})
+		err = errors.Join(err, failed)
+	}
+	return err
 }
 
 // lockFiles returns the locks that a Git operation can have moved: those that

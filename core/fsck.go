@@ -22,6 +22,8 @@ type FsckOptions struct {
 	// cloned from.
 	Sources  []cas.Store
 	Progress workspace.Progress
+	// Dial reaches the remotes that are trusted, for what is lost here; nil asks none.
+	Dial *Dial
 }
 
 // Fsck is what a check of the store found and did.
@@ -29,6 +31,8 @@ type Fsck struct {
 	*cas.Checked
 	// Repaired were lost and are there again, Lost are not.
 	Repaired, Lost []LostObject
+	// RemoteErrs say why a remote could not be asked for what is lost.
+	RemoteErrs []error
 }
 
 // LostObject is an object that a lock names and that is not in the store, or not whole.
@@ -95,7 +99,46 @@ func (r *Repository) Fsck(ctx context.Context, o FsckOptions) (*Fsck, error) {
 			result.Lost = append(result.Lost, l)
 		}
 	}
-	return result, nil
+	if len(result.Lost) > 0 && o.Dial != nil {
+		err = r.repairFromRemotes(ctx, n, result, o.Dial)
+	}
+	return result, err
+}
+
+// repairFromRemotes fetches what is still lost: whole artifacts, for a remote knows
+// the files of a folder by the folder only.
+func (r *Repository) repairFromRemotes(ctx context.Context, n *namer, result *Fsck, d *Dial) error {
+	needs, err := n.needs(ctx)
+	if err == nil {
+		needs, err = r.lacking(ctx, needs)
+	}
+	if err != nil {
+		return err
+	}
+	list, _, err := r.route(needs, "", r.tablesAt)
+	if err != nil {
+		result.RemoteErrs = append(result.RemoteErrs, err)
+		return nil
+	}
+	for _, s := range list {
+		if _, err := r.fetch(ctx, s, TransferOptions{Dial: d}); err != nil {
+			if ctx.Err() != nil || cas.IsDiskFull(err) || cas.IsReadOnly(err) {
+				return err
+			}
+			result.RemoteErrs = append(result.RemoteErrs, err)
+		}
+		var lost []LostObject
+		for _, l := range result.Lost {
+			if _, err := r.objects.Stat(ctx, l.Digest); err != nil {
+				lost = append(lost, l)
+				continue
+			}
+			l.From = "remote " + s.remote.Name
+			result.Repaired = append(result.Repaired, l)
+		}
+		result.Lost = lost
+	}
+	return nil
 }
 
 // mostNames bounds how many names of a lost object are told.

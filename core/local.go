@@ -69,3 +69,6 @@ func (l Local) States() string { return filepath.Join(l.dir, "state") }
 
 // Views returns the folder with artifacts of other revisions that programs asked for.
 func (l Local) Views() string { return filepath.Join(l.dir, "views") }
+
+// Remotes returns the folder with what was learned about remotes, one folder each.
+func (l Local) Remotes() string { return filepath.Join(l.dir, "remotes") }

@@ -113,6 +113,24 @@ func (n *namer) each(ctx context.Context, all bool, do func(u use) error) error 
 		}
 		return nil
 	}
+	if err := n.eachNamed(visit); err != nil {
+		return err
+	}
+	for _, s := range n.saved {
+		u := use{lock: &namedLock{}, digest: s.Hash, ObjectName: ObjectName{Kind: "saved", Name: s.Path, Path: s.Path}}
+		folder, err := n.isTree(ctx, s.Hash)
+		if err == nil || ctx.Err() == nil {
+			err = visit(u, folder)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eachNamed calls visit for everything that the locks themselves name.
+func (n *namer) eachNamed(visit func(u use, folder bool) error) error {
 	for i := range n.locks {
 		l := &n.locks[i]
 		dir := path.Dir(l.Path)
@@ -128,16 +146,6 @@ func (n *namer) each(ctx context.Context, all bool, do func(u use) error) error 
 			if err := n.eachOfStage(base, name, l.lock.Stages[name], visit); err != nil {
 				return err
 			}
-		}
-	}
-	for _, s := range n.saved {
-		u := use{lock: &namedLock{}, digest: s.Hash, ObjectName: ObjectName{Kind: "saved", Name: s.Path, Path: s.Path}}
-		folder, err := n.isTree(ctx, s.Hash)
-		if err == nil || ctx.Err() == nil {
-			err = visit(u, folder)
-		}
-		if err != nil {
-			return err
 		}
 	}
 	return nil

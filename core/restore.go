@@ -28,6 +28,8 @@ type Restored struct {
 	Missing []MissingArtifact
 	// Left are paths that were left as they are, with the reason.
 	Left []Untouched
+	// NotFetched is why a remote could not be asked for what is missing, where it should be.
+	NotFetched error
 }
 
 // MissingArtifact is an artifact that can't be restored.
@@ -81,6 +83,64 @@ func (p *Project) Restore(ctx context.Context, paths []string) (*Restored, error
 	}
 	defer release()
 	return p.restoreHeld(ctx, paths)
+}
+
+// RestoreWithInputs is Restore of all, and of the inputs that are not there: what
+// was kept of what the stages read.
+func (p *Project) RestoreWithInputs(ctx context.Context) (*Restored, error) {
+	report, err := p.Restore(ctx, nil)
+	if report == nil || err != nil {
+		return report, err
+	}
+	inputs, err := p.absentInputs(ctx)
+	if err != nil || len(inputs) == 0 {
+		return report, err
+	}
+	more, err := p.Restore(ctx, inputs)
+	if more != nil {
+		report.Placed = append(report.Placed, more.Placed...)
+		report.Left = append(report.Left, more.Left...)
+		report.Missing = append(report.Missing, more.Missing...)
+	}
+	return report, err
+}
+
+// absentInputs lists the inputs that are not in the working tree, in the store, and
+// not Git's to restore.
+func (p *Project) absentInputs(ctx context.Context) ([]string, error) {
+	lock, err := p.Lock()
+	if err != nil {
+		return nil, err
+	}
+	absent := map[string]string{}
+	for _, stage := range lock.Stages {
+		for name, in := range stage.Inputs {
+			if p.Workspace.Exists(p.join(name)) {
+				continue
+			}
+			has, err := p.has(ctx, cas.Wanted{Digest: in.Hash, Folder: in.Folder})
+			if err != nil {
+				return nil, err
+			}
+			if has {
+				absent[p.join(name)] = name
+			}
+		}
+	}
+	if len(absent) == 0 {
+		return nil, nil
+	}
+	tracked, err := p.Git.Tracked(ctx, slices.Collect(maps.Keys(absent)))
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, file := range slices.Sorted(maps.Keys(absent)) {
+		if !tracked[file] {
+			names = append(names, absent[file])
+		}
+	}
+	return names, nil
 }
 
 // restoreHeld is Restore for who holds the worktree.

@@ -29,6 +29,13 @@ type Status struct {
 	Conflicts []string
 	// Fresh is set in a clone in which kept was never set up.
 	Fresh bool
+	// Remote is the default remote, nil where none is configured, RemoteErr why it
+	// can't be used as it is written.
+	Remote    *Remote
+	RemoteErr error
+	// Unpushed are artifacts in the store of which this clone does not know that the
+	// remote has them.
+	Unpushed []NeededObject
 }
 
 // Clean reports whether there is nothing to do.
@@ -89,6 +96,7 @@ func (p *Project) Status(ctx context.Context) (*Status, error) {
 	}
 	_, err = os.Stat(p.Local.Dir())
 	st := &Status{Rel: p.Rel, Fresh: errors.Is(err, fs.ErrNotExist)}
+	p.remoteStatus(ctx, st, lock)
 	found := map[string]foundArtifact{}
 	for _, a := range artifactsOf(lock) {
 		st.Count++
@@ -108,6 +116,25 @@ func (p *Project) Status(ctx context.Context) (*Status, error) {
 		st.Stages = append(st.Stages, *s)
 	}
 	return st, nil
+}
+
+// remoteStatus finds out, from what this clone remembers, what is not pushed.
+func (p *Project) remoteStatus(ctx context.Context, st *Status, lock *lockfile.Lock) {
+	list, err := p.Remotes()
+	if err != nil || len(list) == 0 {
+		st.RemoteErr = err
+		return
+	}
+	if st.Remote, err = ChooseRemote(list, ""); err != nil {
+		return // Which one is meant, push asks.
+	}
+	arts, err := p.unpushed(ctx, lock, st.Remote)
+	if err != nil {
+		return // It is advice.
+	}
+	for _, a := range arts {
+		st.Unpushed = append(st.Unpushed, NeededObject{ObjectName{Kind: "artifact", Name: a.Name, Path: a.Path, Lock: p.LockPath()}, a.Hash})
+	}
 }
 
 // foundArtifact is what lies at the path of an artifact; nothing has no digest.

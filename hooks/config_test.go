@@ -13,7 +13,7 @@ func TestConfiguredHooks(t *testing.T) {
 	c.install() // by an older Git
 	c.version = configHooks
 	report := c.install()
-	want := "post-index-change: config runs\npost-checkout: config runs\npre-commit: config runs\n"
+	want := "post-index-change: config runs\npost-checkout: config runs\npre-commit: config runs\npre-push: config runs\n"
 	if got := summary(report); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
@@ -59,7 +59,7 @@ func TestConfiguredHooksUnderOlderGit(t *testing.T) {
 			t.Errorf("got %+v", s)
 		}
 	}
-	if got := summary(c.install()); strings.Contains(got, "config") || strings.Count(got, "file runs") != 3 {
+	if got := summary(c.install()); strings.Contains(got, "config") || strings.Count(got, "file runs") != 4 {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -130,7 +130,7 @@ func TestStatusOfSharedConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "post-index-change: config runs\npost-checkout: config runs\npre-commit: config runs\n"
+	const want = "post-index-change: config runs\npost-checkout: config runs\npre-commit: config runs\npre-push: config runs\n"
 	report, err := c.installer().Status(t.Context())
 	if got := summary(report); got != want || err != nil {
 		t.Errorf("before: got\n%swant\n%s(%v)", got, want, err)

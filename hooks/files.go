@@ -60,6 +60,11 @@ func (in *Installer) target(event Event, dir string) (target, error) {
 		t.Place, t.Path, t.Manager = LeftOut, file, "git-lfs"
 		t.Note = "left to git-lfs; `git restore --source` of a lock in the worktree alone goes unseen"
 		return t, nil
+	case event == PrePush && (manager == "git-lfs" || in.usesLFS() && (content == "" || o.whole && !o.edited)):
+		t.Place, t.Path, t.Manager = LeftOut, file, "git-lfs"
+		t.Note = "left to git-lfs: nothing is sent before a push"
+		t.Advice = "call `kept push` before `git push`, or use Git 2.54 or later, where both hooks run"
+		return t, nil
 	case !mine && (manager == "pre-commit" || manager == "prek"):
 		// They run what they find under this name first, and give the hook its
 		// name back when they are uninstalled.
@@ -90,8 +95,11 @@ func (in *Installer) lefthookTarget(event Event, file string) (target, error) {
 			return t, nil
 		}
 	}
-	if event == PostCheckout {
+	switch event {
+	case PostCheckout:
 		call += " {0}"
+	case PrePush:
+		call += " {0}\n      use_stdin: true"
 	}
 	t.Note = "lefthook writes this file anew when its configuration changes"
 	t.Advice = fmt.Sprintf("add to lefthook.yml:\n%s:\n  commands:\n    kept:\n      run: %s", event, call)

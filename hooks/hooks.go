@@ -30,15 +30,20 @@ type Event string
 // The events that kept listens to. PostIndexChange sees every operation that
 // moves the lock through the index (reset and stash have no other hook);
 // PostCheckout sees "git restore --source" of a lock in the worktree alone, and
-// a clone; PreCommit refuses a lock that does not say the truth.
+// a clone; PreCommit refuses a lock that does not say the truth; PrePush sends what
+// pushed commits name to the remote first.
 const (
 	PostIndexChange Event = "post-index-change"
 	PostCheckout    Event = "post-checkout"
 	PreCommit       Event = "pre-commit"
+	PrePush         Event = "pre-push"
 )
 
 // Events lists all events in the order in which they are installed and reported.
-var Events = []Event{PostIndexChange, PostCheckout, PreCommit}
+var Events = []Event{PostIndexChange, PostCheckout, PreCommit, PrePush}
+
+// refuses reports whether the hook's exit status stops what Git is about to do.
+func (e Event) refuses() bool { return e == PreCommit || e == PrePush }
 
 // Place is where the hook of an event is.
 type Place string

@@ -35,7 +35,7 @@ func TestInstallBesideManagers(t *testing.T) {
 	theirs := func(c *clone, event, shell string) {
 		c.script(".git/hooks/"+event, shell+"\nset -eu\necho theirs "+event+" >>'"+c.calls+"'\nexit 0\n")
 	}
-	const all = "post-index-change: file runs\npost-checkout: file runs\npre-commit: file runs\n"
+	const all = "post-index-change: file runs\npost-checkout: file runs\npre-commit: file runs\npre-push: file runs\n"
 	tests := []struct {
 		name  string
 		setup func(*clone)
@@ -49,48 +49,51 @@ func TestInstallBesideManagers(t *testing.T) {
 			theirs(c, "pre-commit", "#!/bin/bash")
 			theirs(c, "post-checkout", "#!/usr/bin/env -S sh -e")
 			theirs(c, "post-index-change", "#!/bin/sh")
-		}, "post-index-change: chained runs\npost-checkout: chained runs\npre-commit: chained runs\n",
+		}, "post-index-change: chained runs\npost-checkout: chained runs\npre-commit: chained runs\npre-push: file runs\n",
 			[]string{"kept hook pre-commit", "theirs pre-commit", "kept hook post-index-change 1 0", "theirs post-index-change", "kept hook post-checkout", "theirs post-checkout"}},
 		{"script without line end", func(c *clone) {
 			c.write(".git/hooks/pre-commit", "#!/bin/sh")
 			os.Chmod(c.path(".git/hooks/pre-commit"), 0o711)
-		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained runs\n", []string{"kept hook pre-commit"}},
+		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained runs\npre-push: file runs\n", []string{"kept hook pre-commit"}},
 		{"pre-commit", func(c *clone) {
 			c.script(".git/hooks/pre-commit", preCommitScript(c, "pre-commit"))
 			c.script(".git/hooks/post-checkout", preCommitScript(c, "post-checkout"))
-		}, "post-index-change: file runs\npost-checkout: file (pre-commit) runs\npre-commit: file (pre-commit) runs\n",
+		}, "post-index-change: file runs\npost-checkout: file (pre-commit) runs\npre-commit: file (pre-commit) runs\npre-push: file runs\n",
 			[]string{"kept hook pre-commit", "theirs pre-commit", "kept hook post-index-change 1 0", "kept hook post-checkout", "theirs post-checkout"}},
 		{"pre-commit with a hook it moved", func(c *clone) {
 			c.script(".git/hooks/pre-commit", preCommitScript(c, "pre-commit"))
 			c.script(".git/hooks/pre-commit.legacy", "echo older >>'"+c.calls+"'")
-		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained (pre-commit) runs\n",
+		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained (pre-commit) runs\npre-push: file runs\n",
 			[]string{"kept hook pre-commit", "older", "theirs pre-commit"}},
 		{"husky", husky,
-			"post-index-change: file (husky) runs\npost-checkout: chained (husky) runs\npre-commit: chained (husky) runs\n",
+			"post-index-change: file (husky) runs\npost-checkout: chained (husky) runs\npre-commit: chained (husky) runs\npre-push: chained (husky) runs\n",
 			[]string{"kept hook pre-commit", "theirs pre-commit", "kept hook post-index-change 1 0", "kept hook post-checkout"}},
-		{"git-lfs", func(c *clone) { c.script(".git/hooks/post-checkout", lfsScript("post-checkout")) },
-			"post-index-change: file runs\npost-checkout: left out (git-lfs)\npre-commit: file runs\n",
+		{"git-lfs", func(c *clone) {
+			c.script(".git/hooks/post-checkout", lfsScript("post-checkout"))
+			c.script(".git/hooks/pre-push", lfsScript("pre-push"))
+		},
+			"post-index-change: file runs\npost-checkout: left out (git-lfs)\npre-commit: file runs\npre-push: left out (git-lfs)\n",
 			[]string{"kept hook pre-commit", "kept hook post-index-change 1 0"}},
 		{"git-lfs to come", func(c *clone) { c.write(".gitattributes", "*.bin filter=lfs\n") },
-			"post-index-change: file runs\npost-checkout: left out (git-lfs)\npre-commit: file runs\n",
+			"post-index-change: file runs\npost-checkout: left out (git-lfs)\npre-commit: file runs\npre-push: left out (git-lfs)\n",
 			[]string{"kept hook pre-commit", "kept hook post-index-change 1 0"}},
 		{"lefthook", func(c *clone) {
 			c.script(".git/hooks/pre-commit", "if [ \"$LEFTHOOK\" = \"0\" ]; then exit 0; fi\ncall_lefthook() { echo theirs \"$@\" >>'"+c.calls+"'; }\ncall_lefthook run pre-commit \"$@\"")
-		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit:  (lefthook)\n",
+		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit:  (lefthook)\npre-push: file runs\n",
 			[]string{"theirs run pre-commit", "kept hook post-index-change 1 0", "kept hook post-checkout"}},
 		{"a program", func(c *clone) {
 			c.script(".git/hooks/pre-commit", "#!/usr/bin/env python3\nopen('"+c.calls+"', 'a').write('theirs pre-commit\\n')\n")
-		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: \n", []string{"theirs pre-commit", "kept hook post-checkout"}},
+		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: \npre-push: file runs\n", []string{"theirs pre-commit", "kept hook post-checkout"}},
 		{"a script that is switched off", func(c *clone) { c.write(".git/hooks/pre-commit", "#!/bin/sh\nexit 1\n") },
-			"post-index-change: file runs\npost-checkout: file runs\npre-commit: \n", []string{"kept hook post-checkout"}},
+			"post-index-change: file runs\npost-checkout: file runs\npre-commit: \npre-push: file runs\n", []string{"kept hook post-checkout"}},
 		{"link into the worktree", func(c *clone) {
 			c.script("scripts/check", "echo theirs pre-commit >>'"+c.calls+"'")
 			os.Symlink("../../scripts/check", c.path(".git/hooks/pre-commit"))
-		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained runs\n", []string{"kept hook pre-commit", "theirs pre-commit"}},
+		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained runs\npre-push: file runs\n", []string{"kept hook pre-commit", "theirs pre-commit"}},
 		{"committed hooks folder", func(c *clone) {
 			c.git("config", "core.hooksPath", ".githooks")
 			c.script(".githooks/pre-commit", "echo theirs pre-commit >>'"+c.calls+"'")
-		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained runs\n", []string{"kept hook pre-commit", "theirs pre-commit", "kept hook post-checkout"}},
+		}, "post-index-change: file runs\npost-checkout: file runs\npre-commit: chained runs\npre-push: file runs\n", []string{"kept hook pre-commit", "theirs pre-commit", "kept hook post-checkout"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -355,7 +358,7 @@ func TestStatus(t *testing.T) {
 func TestLefthookConfiguration(t *testing.T) {
 	c := newClone(t)
 	t.Setenv("PATH", filepath.Dir(c.kept)+string(os.PathListSeparator)+os.Getenv("PATH"))
-	for _, event := range []string{"pre-commit", "post-checkout"} {
+	for _, event := range []string{"pre-commit", "post-checkout", "pre-push"} {
 		c.script(".git/hooks/"+event, "call_lefthook() { :; }\ncall_lefthook run "+event+" \"$@\"")
 	}
 	report := c.install()
@@ -368,7 +371,7 @@ func TestLefthookConfiguration(t *testing.T) {
 		config += advice + "\n"
 	}
 	c.write("lefthook.yml", config)
-	if got, want := summary(c.install()), "post-index-change: file runs\npost-checkout: chained (lefthook) runs\npre-commit: chained (lefthook) runs\n"; got != want {
+	if got, want := summary(c.install()), "post-index-change: file runs\npost-checkout: chained (lefthook) runs\npre-commit: chained (lefthook) runs\npre-push: chained (lefthook) runs\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	c.uninstall()
@@ -382,7 +385,7 @@ func TestRealGitLFS(t *testing.T) {
 	if _, err := exec.LookPath("git-lfs"); err != nil {
 		t.Skip("no git-lfs")
 	}
-	const want = "post-index-change: file runs\npost-checkout: left out (git-lfs)\npre-commit: file runs\n"
+	const want = "post-index-change: file runs\npost-checkout: left out (git-lfs)\npre-commit: file runs\npre-push: left out (git-lfs)\n"
 	check := func(t *testing.T, c *clone) {
 		t.Helper()
 		if got := summary(c.install()); got != want {
@@ -425,7 +428,7 @@ func TestRealGitLFS(t *testing.T) {
 	t.Run("kept first", func(t *testing.T) {
 		c := newClone(t)
 		c.install()
-		if out, err := c.tryGit("lfs", "install", "--local"); err == nil || !strings.Contains(out, "Hook already exists: post-checkout") {
+		if out, err := c.tryGit("lfs", "install", "--local"); err == nil || !strings.Contains(out, "Hook already exists: p") {
 			t.Fatalf("git-lfs does not stop at a hook of ours any more, so docs/spec/hooks.md is wrong: %v\n%s", err, out)
 		}
 		c.git("lfs", "track", "*.bin")

@@ -48,15 +48,22 @@ func hookText(event Event, quoted string) string {
 
 // hookLine returns the one line, without its end, that chains a hook into a
 // shell script of somebody else. It has to get along with set -e and set -u,
-// leave the script's standard input alone, and let the script go on.
+// leave the script its standard input, and let the script go on.
 func hookLine(event Event, quoted string, made bool) string {
 	find := "kept_=kept"
 	if quoted != "" {
 		find = fmt.Sprintf("kept_=%s; [ -x \"$kept_\" ] || kept_=kept", quoted)
 	}
 	failed := ":"
-	if event == PreCommit {
+	if event.refuses() {
 		failed = "exit $?"
+	}
+	call := fmt.Sprintf("\"$kept_\" hook %s ${1+\"$@\"} </dev/null || %s", event, failed)
+	if event == PrePush {
+		// The refs that are pushed are on standard input, for the rest of the script as well.
+		call = "kept_in=$(mktemp) && cat >\"$kept_in\" || exit 1; " +
+			"\"$kept_\" hook pre-push ${1+\"$@\"} <\"$kept_in\" || { kept_=$?; rm -f \"$kept_in\"; exit $kept_; }; " +
+			"exec <\"$kept_in\"; rm -f \"$kept_in\""
 	}
 	missing := complaint(event)
 	if quoted == "" && event == PostCheckout {
@@ -68,8 +75,8 @@ func hookLine(event Event, quoted string, made bool) string {
 		end = madeByKept
 	}
 	return fmt.Sprintf("if [ -z \"${KEPT_HOOK-}\" ]; then %s; if command -v \"$kept_\" >/dev/null 2>&1; then "+
-		"\"$kept_\" hook %s ${1+\"$@\"} </dev/null || %s; else %s; fi; fi %s%d: %s%s",
-		find, event, failed, missing, marker, textVersion, event, end)
+		"%s; else %s; fi; fi %s%d: %s%s",
+		find, call, missing, marker, textVersion, event, end)
 }
 
 // hookCommand returns the value of hook.<name>.command. Git appends ` "$@"` to
@@ -85,8 +92,11 @@ func hookCommand(event Event, quoted string) string {
 }
 
 func purpose(event Event) string {
-	if event == PreCommit {
+	switch event {
+	case PreCommit:
 		return "Refuses to commit a lock that does not say the truth."
+	case PrePush:
+		return "Sends what the pushed commits name to the remote first."
 	}
 	return "Restores the artifacts that kept.lock names."
 }
@@ -96,6 +106,8 @@ func complaint(event Event) string {
 	switch event {
 	case PreCommit:
 		return "echo >&2 'kept: command not found, so kept.lock was not checked'"
+	case PrePush:
+		return "echo >&2 'kept: command not found, so artifacts were not pushed'"
 	case PostIndexChange:
 		// "1": the worktree was updated. Git calls it for every "git add", too.
 		return "[ \"${1-}\" != 1 ] || echo >&2 'kept: command not found, so artifacts were not restored'"
@@ -106,7 +118,7 @@ func complaint(event Event) string {
 // byHand returns what a user can add to a shell script that kept does not touch.
 func byHand(event Event) string {
 	failed := ":"
-	if event == PreCommit {
+	if event.refuses() {
 		failed = "exit $?"
 	}
 	return fmt.Sprintf("kept hook %s \"$@\" || %s", event, failed)

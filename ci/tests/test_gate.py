@@ -276,6 +276,27 @@ def substitute(text: str, given: dict[str, str]) -> str:
     return re.sub(r"\$\{\{ inputs\.([a-z-]+) \}\}", lambda m: given[m[1]], text)
 
 
+def test_artifacts_are_pulled_where_the_job_says_so(tmp_path: Path) -> None:
+    origin = Origin(tmp_path)
+    bucket = tmp_path / "work" / "bucket"
+    toml = TOML + '\n[remote.default]\nurl = "bucket"\n'
+    origin.pull(1, train(0.93), toml)
+    origin.git(origin.work, "checkout", "-q", "pull-1")
+    run([KEPT, "push"], origin.work, origin.env)
+    job = Job(tmp_path, origin, 1)
+    job.checkout()
+    assert job.action(KEPT_PULL="true") == 0
+    assert "missing" in job.log and "kept pull" in job.log  # the folder is not here
+    job.checkout()
+    shutil.copytree(bucket, job.workspace / "bucket")
+    assert job.action({"pull": "true"}) == 0
+    assert "fetched 1 object from default" in job.log
+    assert (job.workspace / "model.bin").read_text() == "weights 0.93\n"
+    job.checkout()
+    assert job.action() == 0
+    assert "kept pull" not in job.log
+
+
 def test_a_pull_request_that_got_worse_and_then_better(
     tmp_path: Path, origin: Origin, github: FakeHost
 ) -> None:

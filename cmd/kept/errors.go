@@ -27,6 +27,7 @@ const (
 	exitFailed       = 1
 	exitUsage        = 2
 	exitInconclusive = 3
+	exitRemote       = 4
 	exitInterrupted  = 130
 )
 
@@ -84,6 +85,10 @@ func exitCode(err error) int {
 	if isOpen(err) {
 		return exitInconclusive
 	}
+	if isRemote(err) {
+		return exitRemote
+	}
+	var notThere *notThereError
 	var missing *cas.MissingError
 	var corrupt *cas.CorruptError
 	var command *core.CommandError
@@ -91,7 +96,7 @@ func exitCode(err error) int {
 	var curves *noCurvesError
 	var noBase *core.NoBaseError
 	switch {
-	case errors.Is(err, cas.ErrInUse), errors.As(err, &noBase), errors.As(err, &curves), errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
+	case errors.Is(err, cas.ErrInUse), errors.As(err, &notThere), errors.As(err, &noBase), errors.As(err, &curves), errors.As(err, &missing), errors.As(err, &corrupt), errors.As(err, &modified) && modified.Missing:
 		return exitInconclusive
 	case errors.As(err, &command), errors.As(err, &modified):
 		return exitFailed
@@ -101,7 +106,7 @@ func exitCode(err error) int {
 
 // hint names the next command to type for an error that has one.
 func hint(err error) string {
-	for _, h := range []func(error) string{hintUsage, hintRepository, hintLock, hintRun, hintGate, hintCollect, hintStore, hintHistory} {
+	for _, h := range []func(error) string{hintUsage, hintRemote, hintRepository, hintLock, hintRun, hintGate, hintCollect, hintStore, hintHistory} {
 		if text := h(err); text != "" {
 			return text
 		}
@@ -302,6 +307,8 @@ func hintSource(e *core.MissingSourceError) string {
 		return "git checkout -- " + strings.Join(words, " ")
 	case e.Kept:
 		return "kept restore " + strings.Join(words, " ")
+	case hasRemote():
+		return "kept pull " + strings.Join(words, " ")
 	}
 	return ""
 }
@@ -363,14 +370,35 @@ func hintStore(err error) string {
 		return "kept path " + word(folder.Path)
 	case errors.As(err, &unnamed):
 		return "kept show"
-	case errors.As(err, &unavailable) && unavailable.Rev == "":
-		return "kept run"
+	case errors.As(err, &unavailable):
+		return hintUnavailable(unavailable)
 	case cas.IsDiskFull(err):
 		return "df -h . " + pathWord(storeFolder())
 	case cas.IsReadOnly(err):
 		return "ls -ld " + pathWord(storeFolder())
 	}
 	return ""
+}
+
+// hintUnavailable brings an object from where it may be.
+func hintUnavailable(e *core.UnavailableError) string {
+	switch {
+	case hasRemote() && e.Rev == "":
+		return "kept pull " + word(e.Name)
+	case hasRemote():
+		return "kept fetch --all"
+	case e.Rev == "":
+		return "kept run"
+	}
+	return ""
+}
+
+// hintMissing brings back artifacts that no store here has.
+func hintMissing() string {
+	if hasRemote() {
+		return "kept pull"
+	}
+	return "kept run"
 }
 
 // typed returns a path of the worktree as it is typed in the current folder.

@@ -34,7 +34,7 @@ is put back from there.`,
 			if err != nil {
 				return err
 			}
-			opts := core.FsckOptions{Full: full, Sample: float64(sample), Seed: seed}
+			opts := core.FsckOptions{Full: full, Sample: float64(sample), Seed: seed, Dial: u.dial(0, false)}
 			if sample > 0 && !cmd.Flag("seed").Changed {
 				opts.Seed = rand.Uint64() >> 11 // what JSON readers take for a number as it is
 			}
@@ -54,6 +54,7 @@ is put back from there.`,
 			if err != nil {
 				return err
 			}
+			u.sayNotAsked(found)
 			return healthOf(found)
 		},
 	}
@@ -104,6 +105,20 @@ func healthOf(found *core.Fsck) error {
 		return errInconclusive
 	}
 	return nil
+}
+
+// sayNotAsked says which remotes could not be asked for what is lost.
+func (u *ui) sayNotAsked(found *core.Fsck) {
+	command := ""
+	for _, err := range found.RemoteErrs {
+		u.say("%s %s", u.paint(yellow, "warning:"), clean(err.Error()))
+		if command == "" {
+			command = hint(err)
+		}
+	}
+	if command != "" {
+		u.say("%s %s", u.paint(yellow, "hint:"), clean(command))
+	}
 }
 
 func (u *ui) printFsck(found *core.Fsck, o core.FsckOptions) {

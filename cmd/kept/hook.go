@@ -31,11 +31,14 @@ func newHook(u *ui) *cobra.Command {
 			if err != nil {
 				return nil //nolint:nilerr // A hook outside a worktree has nothing to look after.
 			}
-			if hooks.Event(a[0]) == hooks.PreCommit {
+			switch hooks.Event(a[0]) {
+			case hooks.PreCommit:
 				return u.preCommit(cmd, r)
+			case hooks.PrePush:
+				return u.prePush(cmd, r, a[1:])
 			}
 			u.gitPrefix = strings.TrimSuffix(os.Getenv("GIT_PREFIX"), "/")
-			report, err := r.Follow(cmd.Context())
+			report, err := r.Follow(cmd.Context(), u.dial(0, false))
 			u.sayFollowed(r, report, err)
 			_ = r.Close() // a stat cache that can't be written costs time later, nothing else
 			return nil
@@ -44,6 +47,9 @@ func newHook(u *ui) *cobra.Command {
 }
 
 func (u *ui) sayFollowed(r *core.Repository, report *core.Restored, err error) {
+	if report != nil && report.NotFetched != nil {
+		u.say("kept: not fetched: %s", clean(strings.ReplaceAll(report.NotFetched.Error(), "\n", "; ")))
+	}
 	if report != nil {
 		u.sayRestored(r, report, true)
 	}
@@ -88,6 +94,8 @@ func problemRemedy(p core.StagedProblem) string {
 		return "kept resolve"
 	case p.Err != nil && !errors.As(p.Err, &spliced):
 		return ""
+	case p.Missing != nil && hasRemote():
+		return "kept fetch"
 	case p.Missing != nil && p.Stage != "":
 		return "kept run --force " + p.Stage
 	case p.Missing != nil:

@@ -23,10 +23,14 @@ func newHooks(u *ui) *cobra.Command {
 }
 
 func newHooksInstall(u *ui) *cobra.Command {
-	return addExits(&cobra.Command{
+	var fetch bool
+	cmd := &cobra.Command{
 		Use:   "install",
 		Short: "Install the hooks, beside those of other hook managers",
-		Args:  args(cobra.NoArgs),
+		Long: `Install puts the hooks in place, or brings them up to date. With --fetch, a checkout
+also fetches from the remote what the store does not have; --fetch=false takes
+that back.`,
+		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r, in, err := openInstaller()
 			if err != nil {
@@ -37,10 +41,17 @@ func newHooksInstall(u *ui) *cobra.Command {
 				return err
 			}
 			u.sayInstalled(report)
+			if cmd.Flag("fetch").Changed {
+				if err := r.SetHooksFetch(fetch); err != nil {
+					return err
+				}
+			}
 			_, err = r.Adopt(cmd.Context())
 			return err
 		},
-	}, "2 no Git repository, or a file that can't be used")
+	}
+	cmd.Flags().BoolVar(&fetch, "fetch", false, "let a checkout fetch what is missing")
+	return addExits(cmd, "2 no Git repository, or a file that can't be used")
 }
 
 func newHooksUninstall(u *ui) *cobra.Command {

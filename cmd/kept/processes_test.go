@@ -11,6 +11,8 @@ import (
 func TestGitProcesses(t *testing.T) {
 	s := newRepository(t, copyStage)
 	s.write("kept.toml", s.read("kept.toml")+"\n[gate.\"a.score\"]\nmin = 0\n")
+	// A remote costs nothing before it is used.
+	s.write("kept.toml", s.read("kept.toml")+"\n[remote.default]\nurl = \"bucket\"\n")
 	for _, content := range []string{"1", "2"} {
 		s.record(content)
 	}
@@ -20,6 +22,7 @@ func TestGitProcesses(t *testing.T) {
 	}{
 		{"version", 0},
 		{"status", 0},
+		{"remote list", 0},
 		{"diff", 1},
 		{"diff HEAD~1", 1},
 		{"diff HEAD~1 HEAD", 1},

@@ -99,6 +99,7 @@ commit brings its artifacts back.`,
 func addCommands(root *cobra.Command, u *ui) {
 	addGroup(root, "Record", newRun(u), newAdd(u), newLogParam(), newLogMetric(), newLogArtifact())
 	addGroup(root, "Restore", newRestore(u), newVerify(u), newResolve(u))
+	addGroup(root, "Share", newRemote(u), newPush(u), newFetch(u), newPull(u), newGet(u))
 	addGroup(root, "Look", newStatus(u), newShow(u), newDiff(u), newGate(u))
 	addGroup(root, "Look back", newLog(u), newBlame(u), newBisect(u))
 	addGroup(root, "Look after", newGC(u), newFsck(u))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,8 +14,9 @@ func newStatus(u *ui) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say which stages are stale and why, and which artifacts differ",
-		Long: `Status compares kept.toml, kept.lock and the working tree. It runs nothing and
-changes nothing.`,
+		Long: `Status compares kept.toml, kept.lock and the working tree, and names what this
+clone does not know to be on the remote. It runs nothing, changes nothing and asks
+no remote.`,
 		Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var shapes []statusJSON
@@ -74,6 +76,8 @@ func (u *ui) printStatus(st *core.Status) {
 	}
 	u.printf("%s", table(rows, ""))
 	restorable := u.printArtifacts(st)
+	u.printUnpushed(st)
+	gone := slices.ContainsFunc(st.Artifacts, func(a core.ArtifactStatus) bool { return !a.Stored })
 	switch {
 	case len(st.Stages) == 0 && st.Count == 0:
 		u.say("no stages yet: describe one in kept.toml, or try one out")
@@ -83,9 +87,28 @@ func (u *ui) printStatus(st *core.Status) {
 		u.say("%s kept init", u.paint(yellow, "hint:"))
 	case restorable:
 		u.say("%s kept restore", u.paint(yellow, "hint:"))
+	case gone && st.Remote != nil:
+		u.say("%s kept pull", u.paint(yellow, "hint:"))
 	case stale:
 		u.say("%s kept run", u.paint(yellow, "hint:"))
+	case len(st.Unpushed) > 0:
+		u.say("%s kept push", u.paint(yellow, "hint:"))
 	}
+}
+
+// printUnpushed names what is not known to be on the remote.
+func (u *ui) printUnpushed(st *core.Status) {
+	if st.RemoteErr != nil {
+		u.say("%s %s", u.paint(yellow, "warning:"), clean(st.RemoteErr.Error()))
+	}
+	if len(st.Unpushed) == 0 {
+		return
+	}
+	paths := make([]string, len(st.Unpushed))
+	for i, a := range st.Unpushed {
+		paths[i] = a.Path
+	}
+	u.printf("not pushed to %s: %s\n", clean(st.Remote.Name), list(paths, clean))
 }
 
 // printArtifacts lists artifacts that differ from the lock, and reports whether
@@ -115,6 +138,15 @@ type statusJSON struct {
 	Conflicts []string         `json:"conflicts"`
 	Stages    []stageJSON      `json:"stages"`
 	Artifacts []artifactStatus `json:"artifacts"`
+	// Remote is the default remote, Unpushed what it is not known to have.
+	Remote   string         `json:"remote,omitempty"`
+	Unpushed []unpushedJSON `json:"unpushed"`
+}
+
+type unpushedJSON struct {
+	Name   string `json:"name"`
+	Path   string `json:"path"`
+	Object string `json:"object"`
 }
 
 type stageJSON struct {
@@ -132,7 +164,13 @@ type artifactStatus struct {
 }
 
 func statusShape(st *core.Status) statusJSON {
-	shape := statusJSON{Experiment: st.Rel, Clean: st.Clean(), Conflicts: append([]string{}, st.Conflicts...), Stages: []stageJSON{}, Artifacts: []artifactStatus{}}
+	shape := statusJSON{Experiment: st.Rel, Clean: st.Clean(), Conflicts: append([]string{}, st.Conflicts...), Stages: []stageJSON{}, Artifacts: []artifactStatus{}, Unpushed: []unpushedJSON{}}
+	if st.Remote != nil {
+		shape.Remote = st.Remote.Name
+	}
+	for _, a := range st.Unpushed {
+		shape.Unpushed = append(shape.Unpushed, unpushedJSON{a.Name, a.Path, a.Digest.String()})
+	}
 	for _, s := range st.Stages {
 		stage := stageJSON{Name: s.Name, Stale: len(s.Reasons) > 0, Reasons: []string{}, Missing: append([]string{}, s.Missing...)}
 		for _, r := range s.Reasons {

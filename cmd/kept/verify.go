@@ -85,6 +85,9 @@ func (u *ui) printChecks(checks []core.Check) {
 		u.printf(", %s in the environment", u.paint(yellow, plural(n, "difference")))
 	}
 	u.printf("\n")
+	if counts[core.Inconclusive] > 0 && hasRemote() {
+		u.say("%s kept pull", u.paint(yellow, "hint:"))
+	}
 }
 
 type checkJSON struct {

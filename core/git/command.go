@@ -67,6 +67,13 @@ func (r *Repo) command() command {
 		c.options = []string{"-c", "safe.bareRepository=all"} // What is asked about is the folder and nothing found above it.
 		c.env = wholeEnv
 	}
+	if r.foreign {
+		c.options = []string{"--git-dir=" + r.GitDir, "-c", "gc.auto=0", "-c", "maintenance.auto=false"}
+		c.env = []string{"GIT_ALLOW_PROTOCOL=" + transports, "GCM_INTERACTIVE=never"}
+		if os.Getenv("GIT_SSH_COMMAND") == "" && os.Getenv("GIT_SSH") == "" {
+			c.env = append(c.env, "GIT_SSH_COMMAND=ssh -oBatchMode=yes")
+		}
+	}
 	return c
 }
 

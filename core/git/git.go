@@ -125,6 +125,8 @@ type Repo struct {
 	explicit bool
 	// inside says that Root is the Git folder itself, see Whole.
 	inside bool
+	// foreign says that it was made of another repository, see Foreign.
+	foreign bool
 }
 
 // Path returns the absolute path of a path relative to Root.

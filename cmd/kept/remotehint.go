@@ -1,0 +1,176 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+
+	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/cas/remote"
+	"github.com/kept-dev/kept/core"
+	"github.com/kept-dev/kept/core/git"
+)
+
+// hasRemote reports whether a remote is configured for the experiment here.
+func hasRemote() bool {
+	p, err := core.Open(".")
+	if err != nil {
+		return false
+	}
+	list, err := p.Remotes()
+	return err == nil && len(list) > 0
+}
+
+// isRemote reports whether it is a remote that failed, or that does not have what it should.
+func isRemote(err error) bool {
+	var failed *remote.Error
+	var checked *remoteCheckError
+	var notThere *notThereError
+	var got *core.NotOnRemoteError
+	switch {
+	case errors.As(err, &notThere):
+		return !notThere.push
+	case cas.IsDiskFull(err) && !errors.Is(err, remote.ErrFull):
+		return false // the disk here
+	}
+	return errors.As(err, &failed) || errors.As(err, &checked) || errors.As(err, &got)
+}
+
+// hintRemote says what to type for what is wrong with a remote.
+func hintRemote(err error) string {
+	var untrusted *core.UntrustedError
+	var none *core.NoRemoteError
+	var exists *core.RemoteExistsError
+	var config *core.RemoteConfigError
+	var notThere *notThereError
+	var several *core.NoLockError
+	var occupied *core.OccupiedError
+	var foreign *core.ForeignError
+	var refused *git.ForeignURLError
+	switch {
+	case errors.As(err, &refused):
+		return "kept get --help"
+	case errors.As(err, &foreign):
+		return "git ls-remote -- " + pathWord(git.HideCredentials(foreign.URL))
+	case errors.As(err, &several), errors.As(err, &occupied):
+		return "kept get --help"
+	case errors.As(err, &untrusted):
+		return hintTrust(untrusted)
+	case errors.As(err, &none) && none.Foreign:
+		return ""
+	case errors.As(err, &none):
+		return hintNoRemote(none)
+	case errors.As(err, &exists):
+		return "kept remote remove " + word(exists.Name)
+	case errors.As(err, &config):
+		return hintConfig(config)
+	case errors.As(err, &notThere) && notThere.push:
+		return hintMissingLocally(notThere)
+	case errors.As(err, &notThere):
+		// Whoever recorded it has it.
+		return "git log -1 -- " + pathWord(typed(notThere.first.Lock))
+	}
+	return hintKind(err)
+}
+
+func hintTrust(e *core.UntrustedError) string {
+	if e.Command != "" {
+		return e.Command
+	}
+	return "kept remote trust " + word(e.Remote.Name)
+}
+
+func hintNoRemote(e *core.NoRemoteError) string {
+	switch {
+	case len(e.Known) == 0 && e.Name != "":
+		return "kept remote add " + word(e.Name) + " URL"
+	case len(e.Known) == 0:
+		return "kept remote add default URL"
+	case e.Name != "":
+		return "kept remote list"
+	}
+	return "kept push --remote " + word(e.Known[0])
+}
+
+// hintConfig puts what kept.toml can't have where it can be.
+func hintConfig(e *core.RemoteConfigError) string {
+	switch {
+	case e.File == "":
+		return "kept remote add --help"
+	case e.Local:
+		return "kept remote add --local " + word(e.Name) + " URL"
+	}
+	return "kept remote remove " + word(e.Name)
+}
+
+// hintMissingLocally makes again what neither side has.
+func hintMissingLocally(e *notThereError) string {
+	if e.first.Kind == "artifact" && e.first.Commit.ID == "" {
+		return "kept run --force"
+	}
+	return "kept fsck"
+}
+
+// hintKind goes by what a remote said.
+func hintKind(err error) string {
+	var failed *remote.Error
+	if !errors.As(err, &failed) {
+		return ""
+	}
+	u, parsed := remote.ParseURL(failed.Remote)
+	if parsed != nil {
+		u = &remote.URL{}
+	}
+	switch {
+	case errors.Is(err, remote.ErrHostKey):
+		return "ssh " + sshHost(u)
+	case errors.Is(err, remote.ErrCredentials):
+		return hintCredentials(u)
+	case errors.Is(err, remote.ErrNoRemote) && u.Scheme == "file":
+		return "ls -ld " + pathWord(filepath.Dir(u.Path))
+	case errors.Is(err, remote.ErrFull) && u.Scheme == "file":
+		return "df -h " + pathWord(u.Path)
+	case (errors.Is(err, remote.ErrReadOnly) || errors.Is(err, remote.ErrDenied)) && u.Scheme == "file":
+		return "ls -ld " + pathWord(u.Path)
+	case errors.Is(err, remote.ErrNoRemote), errors.Is(err, remote.ErrAddress):
+		return "kept remote list"
+	case errors.Is(err, remote.ErrReadOnly), errors.Is(err, remote.ErrDenied), errors.Is(err, remote.ErrFull), errors.Is(err, remote.ErrAltered), errors.Is(err, remote.ErrShort):
+		return "kept remote check"
+	}
+	return ""
+}
+
+// sshHost is how ssh is asked to log in there.
+func sshHost(u *remote.URL) string {
+	host := u.Host
+	port := ""
+	if h, p, err := net.SplitHostPort(host); err == nil {
+		host, port = h, p
+	}
+	if u.User != "" {
+		host = u.User + "@" + host
+	}
+	if port != "" && port != "22" {
+		return "-p " + word(port) + " " + word(host)
+	}
+	return word(host)
+}
+
+// hintCredentials is how the field logs in to each kind of remote.
+func hintCredentials(u *remote.URL) string {
+	switch u.Scheme {
+	case "s3":
+		return "aws sts get-caller-identity"
+	case "gs":
+		return "gcloud auth application-default login"
+	case "az":
+		return "az login"
+	case "sftp":
+		return "ssh-add -l"
+	case "oci":
+		host, _, _ := strings.Cut(u.Host, "/")
+		return "docker login " + word(host)
+	}
+	return ""
+}

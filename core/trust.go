@@ -1,0 +1,177 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/kept-dev/kept/cas/remote"
+)
+
+// Dial reaches remotes. cmd/kept, which knows what kinds there are, brings one.
+type Dial struct {
+	// Open opens a remote, which tries again by itself what may work then.
+	Open remote.Opener
+	// Ask asks the user whether the credentials may be used for a remote that a
+	// repository names. nil: there is nobody to ask.
+	Ask func(m *Remote) (bool, error)
+	// Jobs is how many requests run at once; 0 leaves that to the store.
+	Jobs int
+}
+
+// UntrustedError reports a remote for which the user has not said that the
+// credentials may be used, or the bytes be sent there.
+type UntrustedError struct {
+	Remote *Remote
+	// Write is set where something was to be sent.
+	Write bool
+	// Command is what says so, where it is another than "kept remote trust".
+	Command string
+}
+
+func (e *UntrustedError) Error() string {
+	return fmt.Sprintf("%s names %s as remote %q, and you have not said yet that kept may use your credentials for it", e.Remote.File, e.Remote.Text, e.Remote.Name)
+}
+
+// needsTrust reports whether the user has to agree before the remote is used: whoever
+// wrote kept.toml would get the credentials, or the bytes.
+func (m *Remote) needsTrust(write bool) bool {
+	switch {
+	case !m.Committed():
+		return false
+	case m.URL.Scheme == "file":
+		return false // It is in the repository.
+	case !write && m.Settings["anonymous"] == "true":
+		return false
+	}
+	return true
+}
+
+// Trusted reports whether the remote may be used as it is, with credentials where it takes some.
+func (r *Repository) Trusted(m *Remote) (bool, error) {
+	if !m.needsTrust(true) {
+		return true, nil
+	}
+	set, err := r.Local.readSettings()
+	if err != nil {
+		return false, err
+	}
+	return reflect.DeepEqual(set.Trust[m.id()], m.table()), nil
+}
+
+// table returns what the settings of this clone hold of a remote.
+func (m *Remote) table() map[string]any {
+	table := map[string]any{"url": m.URL.String()}
+	for key, value := range m.Settings {
+		table[key] = value
+	}
+	return table
+}
+
+// Trust notes that the user's credentials may be used for the remote, exactly as
+// it is now: with another URL or another setting it is another one.
+func (r *Repository) Trust(m *Remote) error {
+	if trusted, err := r.Trusted(m); trusted || err != nil {
+		return err
+	}
+	return r.editSettings(func(data []byte) ([]byte, error) {
+		data, _, err := removeTable(data, []string{"trust", m.id()})
+		if err != nil {
+			return nil, err
+		}
+		return addTable(data, []string{"trust", m.id()}, m.table())
+	})
+}
+
+// distrust takes that back.
+func (r *Repository) distrust(m *Remote) error {
+	return r.editSettings(func(data []byte) ([]byte, error) {
+		data, _, err := removeTable(data, []string{"trust", m.id()})
+		return data, err
+	})
+}
+
+// editSettings changes the text of this clone's settings.
+func (r *Repository) editSettings(edit func(data []byte) ([]byte, error)) error {
+	data, err := r.Local.settingsText()
+	if err == nil {
+		data, err = edit(data)
+	}
+	if err != nil {
+		return fmt.Errorf("change %s: %w", r.Local.Config(), err)
+	}
+	return writeAtomic(r.Local.Config(), r.Local.Temp(), data, 0o600)
+}
+
+// open opens a remote to read from or to write to, once the user agrees.
+func (r *Repository) open(ctx context.Context, d *Dial, m *Remote, write bool) (remote.Remote, error) {
+	if err := m.checkPlace(); err != nil {
+		return nil, err
+	}
+	if m.needsTrust(write) {
+		trusted, err := r.Trusted(m)
+		if err != nil {
+			return nil, err
+		}
+		if !trusted {
+			if err := r.askTrust(d, m, write); err != nil {
+				return nil, err
+			}
+		}
+	}
+	opened, err := d.Open(ctx, m.URL, m.Settings)
+	if err != nil {
+		return nil, &RemoteError{Name: m.Name, Op: "open", Err: err}
+	}
+	return opened, nil
+}
+
+// askTrust has the user say yes or no, and remembers a yes.
+func (r *Repository) askTrust(d *Dial, m *Remote, write bool) error {
+	if d.Ask == nil {
+		return &UntrustedError{Remote: m, Write: write}
+	}
+	yes, err := d.Ask(m)
+	if err != nil {
+		return err
+	}
+	if !yes {
+		return &UntrustedError{Remote: m, Write: write}
+	}
+	return r.Trust(m)
+}
+
+// RemoteError reports what could not be done with a remote.
+type RemoteError struct {
+	// Name is what the remote is called here.
+	Name string
+	// Op is open, push or fetch.
+	Op  string
+	Err error
+}
+
+func (e *RemoteError) Error() string {
+	reason := strings.TrimPrefix(e.Err.Error(), e.Op+": ")
+	switch e.Op {
+	case "push":
+		return fmt.Sprintf("push to %s: %s", e.Name, reason)
+	case "fetch":
+		return fmt.Sprintf("fetch from %s: %s", e.Name, reason)
+	}
+	return fmt.Sprintf("open %s: %s", e.Name, reason)
+}
+
+// Unwrap returns e.Err.
+func (e *RemoteError) Unwrap() error { return e.Err }
+
+// knownOf is the folder for what was learned about a remote.
+func (r *Repository) knownOf(m *Remote) string {
+	return filepath.Join(r.Local.Remotes(), m.id())
+}
+
+// OpenRemote opens a remote to try it out.
+func (r *Repository) OpenRemote(ctx context.Context, d *Dial, m *Remote) (remote.Remote, error) {
+	return r.open(ctx, d, m, true)
+}
