@@ -19,7 +19,7 @@ TEST_PYTHON = $(shell hack/venv.sh test hack/requirements/test.txt examples/sent
 # The tests of the Python module run the program too: with the one that was just built.
 PYTEST_ENV = KEPT_BINARY=$(CURDIR)/bin/kept$(EXE) PYTHONPATH=$(CURDIR)/python:$(CURDIR)/hack:$(CURDIR)/ci/tests
 
-.PHONY: build demo review test test-go test-python lint fmt fmt-check fuzz faults bench bench-store wheel check-wheel cross clean
+.PHONY: build demo review test test-go test-python servers lint fmt fmt-check fuzz faults bench bench-store bench-remote wheel check-wheel cross clean
 
 build: ## the static binary, bin/kept
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/kept$(EXE) ./cmd/kept
@@ -34,12 +34,16 @@ test: test-go test-python ## all tests
 
 # The tests of cmd/kept start the program hundreds of times, and a program with the race
 # detector in it takes a second to end. What runs side by side is in the packages below.
-test-go: ## RACE=1 with the race detector
+test-go: servers ## RACE=1 with the race detector
 	go vet ./...
-	{ go test -json $(if $(RACE),-race) $$(go list ./... | grep -v /cmd/) && go test -json ./cmd/...; } | go run ./hack/skips
+	{ go test -json -timeout 40m $(if $(RACE),-race) $$(go list ./... | grep -v /cmd/) && go test -json -timeout 40m ./cmd/...; } | go run ./hack/skips
 
 test-python: build
 	$(PYTEST_ENV) "$(TEST_PYTHON)" -m pytest -p disallow_skip -rs --no-fold-skipped python/tests ci/tests
+
+# Built here and not by the first test that wants them, whose time would be over.
+servers: ## the servers of others that tests of remotes start, into the user's cache
+	go test -count=1 -run TestServers -timeout 40m ./cas/remote/remotetest
 
 lint: ## golangci-lint (compiled on first use, some minutes), ruff, mypy
 	$(LINT) run ./...
@@ -57,11 +61,13 @@ fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) hack/fuzz.sh
 
 # The same tests are in "make test", with few rounds. Each prints its seed; FAULTS_SEED repeats it.
-faults: ## disks that fail, kills, full disks, power cuts, a soak: FAULTS_KILLS=10000 FAULTS_SIZES=500 FAULTS_CUTS=1000 FAULTS_CALLS=1 FAULTS_BITS=all FAULTS_SOAK=2h
+faults: ## disks that fail, kills, full disks, power cuts, remotes out of reach, a soak: FAULTS_KILLS=10000 FAULTS_ROUNDS=1000 FAULTS_SIZES=500 FAULTS_CUTS=1000 FAULTS_CALLS=1 FAULTS_BITS=all FAULTS_SOAK=2h
 	go test -count=1 -v -timeout 0 ./cas/disktest
 	go test -count=1 -v -timeout 0 ./cas/pack -run 'TestEveryBit|TestEveryOperation|TestIndex'
 	go test -count=1 -v -timeout 0 $(if $(RACE),-race) ./cas -run 'TestFaults|TestPowerCuts|TestFlippedReads|TestCollect|TestCommitAfterSalvage|TestFolders|TestTogether|TestDamage|TestEveryBit|TestKilled|TestSmallDisk'
 	go test -count=1 -v -timeout 0 ./cmd/kept -run 'TestKills|TestDiskFull|TestPowerCuts|TestVerbFaults|TestDamage|TestFileSizeLimit|TestReadOnlyStore'
+	go test -count=1 -v -timeout 0 ./cas -run TestFaultedTransfers
+	go test -count=1 -v -timeout 0 ./cmd/kept -run TestPushKilled
 	go test -count=1 -v -timeout 0 ./cmd/kept -run TestSoak
 
 bench: build ## micro-benchmarks, then kept against git on the clock; DVC=1 against DVC as well
@@ -70,6 +76,9 @@ bench: build ## micro-benchmarks, then kept against git on the clock; DVC=1 agai
 
 bench-store: build ## the store beside git-lfs, git-annex, restic, borg and DVC; most of an hour on a quiet machine
 	hack/bench-store.sh
+
+bench-remote: build ## push and pull beside DVC and rclone on one S3 server; half an hour on a quiet machine
+	hack/bench-remote.sh
 
 wheel: ## the Python wheel of this platform, or of all of WHEELS, with the binary inside, into dist/
 	@for target in $(WHEELS); do \
