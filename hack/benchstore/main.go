@@ -33,7 +33,10 @@ func main() {
 	flag.IntVar(&b.rounds, "n", 5, "`rounds`")
 	flag.Int64Var(&b.size, "size", 1<<30, "`bytes` of the weights; the files of sizes have an eighth")
 	flag.IntVar(&b.files, "files", 50_000, "small `files`; the group million has 2 and 20 times as many")
-	only := flag.String("only", "", "measure one `group`: weights, files, start, sizes or million, which is left out otherwise")
+	only := flag.String("only", "", "measure one `group`: weights, files, start, sizes; or million or remote, which are left out otherwise")
+	flag.StringVar(&b.server.url, "s3", "", "the `endpoint` of an S3 server for the group remote, credentials in the environment")
+	flag.StringVar(&b.server.dir, "s3-dir", "", "the `folder` in which it keeps its buckets")
+	flag.StringVar(&b.server.log, "s3-log", "", "the `file` to which it writes a line for each request")
 	flag.BoolVar(&b.keep, "keep", false, "leave the temporary folder, with the repositories of the last round")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -55,6 +58,7 @@ type bench struct {
 	rounds, files    int
 	size             int64
 	keep             bool
+	server           server
 	// dir is the temporary folder, or that of the group in it.
 	dir string
 	// failed are the contenders' errors, which end their part and nobody else's.
@@ -65,7 +69,7 @@ func (b *bench) main(only string) (err error) {
 	groups := []struct {
 		name string
 		run  func() error
-	}{{"weights", b.weights}, {"files", b.smallFiles}, {"start", b.start}, {"sizes", b.sizes}, {"million", b.million}}
+	}{{"weights", b.weights}, {"files", b.smallFiles}, {"start", b.start}, {"sizes", b.sizes}, {"million", b.million}, {"remote", b.remote}}
 	known := only == ""
 	for _, g := range groups {
 		known = known || g.name == only
@@ -92,7 +96,7 @@ func (b *bench) main(only string) (err error) {
 		return err
 	}
 	for _, g := range groups {
-		if only == g.name || only == "" && g.name != "million" {
+		if only == g.name || only == "" && g.name != "million" && g.name != "remote" {
 			if err := b.group(filepath.Join(root, g.name), g.run); err != nil {
 				return fmt.Errorf("%s: %w", g.name, err)
 			}
