@@ -294,7 +294,7 @@ def test_artifacts_are_pulled_where_the_job_says_so(tmp_path: Path) -> None:
     assert (job.workspace / "model.bin").read_text() == "weights 0.93\n"
     job.checkout()
     assert job.action() == 0
-    assert "fetched" not in job.log
+    assert "fetched" not in job.log and not (job.workspace / "model.bin").exists()
 
 
 def test_a_pull_request_that_got_worse_and_then_better(
