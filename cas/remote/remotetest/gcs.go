@@ -59,12 +59,7 @@ func makeBucket(tb testing.TB, service, name string) {
 // unusedPort returns a port on this machine that nobody listens to.
 func unusedPort(tb testing.TB) string {
 	tb.Helper()
-	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	_, port, err := net.SplitHostPort(freeAddress(tb))
 	if err != nil {
 		tb.Fatal(err)
 	}
