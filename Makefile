@@ -77,7 +77,7 @@ bench: build ## micro-benchmarks, then kept against git on the clock; DVC=1 agai
 bench-store: build ## the store beside git-lfs, git-annex, restic, borg and DVC; most of an hour on a quiet machine
 	hack/bench-store.sh
 
-bench-remote: build ## push and pull beside DVC and rclone on one S3 server; half an hour on a quiet machine
+bench-remote: build ## push and pull beside DVC and rclone on one S3 server, and git-lfs in a folder; half an hour on a quiet machine
 	hack/bench-remote.sh
 
 wheel: ## the Python wheel of this platform, or of all of WHEELS, with the binary inside, into dist/

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // server is an S3 server that every contender talks to. It runs in the same two
@@ -21,76 +23,102 @@ type server struct {
 // bucket is emptied before each turn.
 const bucket = "models"
 
-// requests returns how many requests the server has answered.
-func (s server) requests() (int, error) {
-	data, err := os.ReadFile(s.log)
-	return bytes.Count(data, []byte("\n")), err
+// venue is where all contenders of a table bring what they keep.
+type venue struct {
+	name string
+	// dir is the folder of this machine in which it all ends.
+	dir string
+	// log has a line for each request; it is empty where there are none.
+	log string
+	// than is whom kept is to be as fast as.
+	than string
+	// sharers are those that can reach it, with commands for path.
+	sharers func(path string) []sharer
 }
 
-// sharer is a contender that brings what it keeps to a bucket and back.
-type sharer struct {
-	contender
-	// connect tells a new repository of the bucket, untimed.
-	connect commands
-	// push brings what was kept to the bucket.
-	push commands
-	// forget removes what this machine has, but for what Git has.
-	forget []string
-	// pull brings the bytes from the bucket into the working tree.
-	pull commands
-	// quarter is the folder of the bucket that it uses.
-	quarter string
-}
-
-// sharers returns those that can reach an S3 server.
-func (b *bench) sharers(path string) []sharer {
-	return []sharer{b.keptSharing(path), b.dvcSharing(path), b.rclone(path)}
-}
-
-func (b *bench) keptSharing(path string) sharer {
-	return sharer{
-		contender: b.newKept(path),
-		connect: commands{{
-			b.kept, "remote", "add", "default", "s3://" + bucket + "/kept",
-			"-o", "endpoint=" + b.server.url, "-o", "region=us-east-1", "-o", "path_style=true",
+// venues are a bucket of the server, and a folder.
+func (b *bench) venues() []venue {
+	folder := filepath.Join(b.dir, "share")
+	return []venue{
+		{name: "S3", dir: filepath.Join(b.server.dir, bucket), log: b.server.log, than: best, sharers: func(path string) []sharer {
+			return []sharer{
+				b.keptSharing(path, "s3://"+bucket+"/kept", "-o", "endpoint="+b.server.url, "-o", "region=us-east-1", "-o", "path_style=true"),
+				b.dvcSharing(path, "s3://"+bucket+"/dvc", "endpointurl", b.server.url, "region", "us-east-1"),
+				rclone(path, "bench:"+bucket+"/rclone"),
+			}
 		}},
-		push:    commands{{b.kept, "push"}},
-		forget:  []string{".git/kept/store", ".git/kept/remotes", path},
-		pull:    commands{{b.kept, "pull"}},
-		quarter: "kept",
+		{name: "a folder", dir: folder, than: "git-lfs", sharers: func(path string) []sharer {
+			return []sharer{
+				b.keptSharing(path, filepath.Join(folder, "kept")),
+				b.dvcSharing(path, filepath.Join(folder, "dvc")),
+				rclone(path, filepath.Join(folder, "rclone")),
+				lfsSharing(path, filepath.Join(folder, "git-lfs")),
+			}
+		}},
 	}
 }
 
-func (b *bench) dvcSharing(path string) sharer {
-	c := b.newDVC(path)
-	command := func(args ...string) []string { return append([]string{b.dvc, "-m", "dvc"}, args...) }
+// sharer is a contender that brings what it keeps to a venue and back.
+type sharer struct {
+	contender
+	// connect tells a new repository of the venue, untimed.
+	connect commands
+	// push brings what was kept to the venue.
+	push commands
+	// forget removes what this machine has, but for what Git has.
+	forget []string
+	// pull brings the bytes from the venue into the working tree.
+	pull commands
+}
+
+func (b *bench) keptSharing(path, url string, options ...string) sharer {
 	return sharer{
-		contender: c,
-		connect: commands{
-			command("remote", "add", "-q", "-d", "s3", "s3://"+bucket+"/dvc"),
-			command("remote", "modify", "s3", "endpointurl", b.server.url),
-			command("remote", "modify", "s3", "region", "us-east-1"),
-		},
-		push:    commands{command("push", "-q")},
-		forget:  []string{".dvc/cache", ".dvc/tmp", path},
-		pull:    commands{command("pull", "-q")},
-		quarter: "dvc",
+		contender: b.newKept(path),
+		connect:   commands{append([]string{b.kept, "remote", "add", "default", url}, options...)},
+		push:      commands{{b.kept, "push"}},
+		forget:    []string{".git/kept/store", ".git/kept/remotes", path},
+		pull:      commands{{b.kept, "pull"}},
+	}
+}
+
+func (b *bench) dvcSharing(path, url string, options ...string) sharer {
+	command := func(args ...string) []string { return append([]string{b.dvc, "-m", "dvc"}, args...) }
+	connect := commands{command("remote", "add", "-q", "-d", "venue", url)}
+	for pair := range slices.Chunk(options, 2) {
+		connect = append(connect, command("remote", "modify", "venue", pair[0], pair[1]))
+	}
+	return sharer{
+		contender: b.newDVC(path),
+		connect:   connect,
+		push:      commands{command("push", "-q")},
+		forget:    []string{".dvc/cache", ".dvc/tmp", path},
+		pull:      commands{command("pull", "-q")},
 	}
 }
 
 // rclone keeps nothing: it copies the working tree.
-func (b *bench) rclone(path string) sharer {
-	to := "bench:" + bucket + "/rclone"
+func rclone(path, to string) sharer {
 	return sharer{
 		contender: contender{
 			name: "rclone", peer: true, syncs: nothing, verifies: true,
 			version: []string{"rclone", "version"}, install: "apt-get install rclone",
 			add: always(nil), store: ".",
 		},
-		push:    commands{{"rclone", "copy", path, to}},
-		forget:  []string{path},
-		pull:    commands{{"sh", "-c", `if rclone lsf "$1" | grep -q "^$2$"; then rclone copy "$1/$2" .; else rclone copy "$1" "$2"; fi`, "pull", to, path}},
-		quarter: "rclone",
+		// Of a folder it copies what is in it, to or into which its user says.
+		push:   commands{{"sh", "-c", `if test -d "$1"; then rclone copy "$1" "$2/$1"; else rclone copy "$1" "$2"; fi`, "push", path, to}},
+		forget: []string{path},
+		pull:   commands{{"rclone", "copy", to, "."}},
+	}
+}
+
+// lfsSharing needs a server of its own kind, but for a repository in a folder.
+func lfsSharing(path, to string) sharer {
+	return sharer{
+		contender: lfs(path),
+		connect:   commands{{"git", "init", "-q", "--bare", to}, {"git", "remote", "add", "origin", "file://" + to}},
+		push:      commands{{"git", "push", "-q", "origin", "HEAD:main"}},
+		forget:    []string{".git/lfs/objects", path},
+		pull:      commands{{"git", "lfs", "pull", "origin"}},
 	}
 }
 
@@ -107,10 +135,7 @@ func (b *bench) remote() error {
 			return err
 		}
 	}
-	if err := b.remoteWeights(); err != nil {
-		return err
-	}
-	return b.remoteFiles()
+	return errors.Join(b.remoteWeights(), b.remoteFiles())
 }
 
 func (b *bench) remoteWeights() error {
@@ -122,7 +147,12 @@ func (b *bench) remoteWeights() error {
 	if err := writeEdited(second, first); err != nil {
 		return err
 	}
-	return b.share(fmt.Sprintf("S3, weights: %d MiB of float32", b.size>>20), path, first, second, 1)
+	for _, v := range b.venues() {
+		if err := b.share(v, fmt.Sprintf("%d MiB of float32", b.size>>20), path, first, second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (b *bench) remoteFiles() error {
@@ -135,82 +165,113 @@ func (b *bench) remoteFiles() error {
 	if err != nil {
 		return err
 	}
-	return b.share(fmt.Sprintf("S3, small files: %d of %s", b.files, megabytes(float64(bytes))), path, source, "", 1)
+	for _, v := range b.venues() {
+		if err := b.share(v, fmt.Sprintf("%d small files of %s", b.files, megabytes(float64(bytes))), path, source, ""); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// share measures every sharer with the first version of path and, if there is
-// one, the second.
-func (b *bench) share(title, path, first, second string, most float64) error {
+// share measures every sharer of a venue with the first version of path and, if
+// there is one, the second.
+func (b *bench) share(v venue, what, path, first, second string) error {
 	want, err := fingerprint(first)
 	if err != nil {
 		return err
 	}
-	all := b.sharers(path)
 	by, plain := map[string]sharer{}, []contender{}
-	for _, s := range all {
+	for _, s := range v.sharers(path) {
 		by[s.name] = s
 		plain = append(plain, s.contender)
 	}
 	contenders, notes := present(plain)
-	t := newTable(title, contenders)
+	t := newTable("Remote, "+v.name+": "+what, contenders)
 	t.notes = append(notes,
-		"push of kept and DVC: what was added before, from the store or cache; rclone copies the working tree. pull: over nothing, to a verified working tree.",
-		"The server runs on the same processors.")
-	push := t.row("push", seconds, limit{most: most, than: best})
-	sent := t.row("bytes in the bucket", megabytes)
-	asked := t.row("requests of the push", plainNumber)
-	pull := t.row("pull", seconds, limit{most: most, than: best})
-	askedPull := t.row("requests of the pull", plainNumber)
-	again := t.row("push again, nothing changed", seconds)
-	pushSecond := t.row("push of a second version, 1 % others", seconds)
-	sentSecond := t.row("bytes it adds", megabytes, limit{most: 0.03, than: "the file", of: func() float64 { return float64(b.size) }})
-	if second == "" {
-		t.rows = t.rows[:len(t.rows)-2]
+		"push: what was added before, from the store or cache; rclone copies the working tree, git-lfs pushes a commit of Git as well. pull: over nothing, to a working tree.")
+	if v.log != "" {
+		t.notes = append(t.notes, "The server runs on the same processors.")
 	}
-	return b.inTurn(t, b.rounds, contenders, path, func(turn *trial) {
-		s := by[turn.name]
-		turn.do(func() error { return emptied(filepath.Join(b.server.dir, bucket)) })
-		turn.run(s.connect)
-		turn.place(first)
-		turn.age()
-		turn.run(s.add(1))
-		turn.run(s.settle)
-		turn.counting(asked, func() { turn.time(push, s.push) })
-		now := turn.measureBucket(sent, s.quarter, 0)
-		turn.time(again, s.push)
-		for _, name := range s.forget {
-			turn.do(func() error { return removeAll(filepath.Join(turn.dir, name)) })
-		}
-		turn.counting(askedPull, func() { turn.time(pull, s.pull) })
-		turn.check(want)
-		if second == "" {
-			return
-		}
-		turn.place(second)
-		turn.run(s.add(2))
-		turn.run(s.settle)
-		turn.time(pushSecond, s.push)
-		turn.measureBucket(sentSecond, s.quarter, now)
-	})
+	rows := v.rows(t, b.size, second != "")
+	err = b.inTurn(t, b.rounds, contenders, path, func(turn *trial) { turn.share(by[turn.name], v, rows, first, second, want) })
+	t.print(b.out)
+	return err
 }
 
-// counting adds to r how many requests the server answers while f runs.
-func (t *trial) counting(r *row, f func()) {
-	before, err := t.server.requests()
+// sharedRows are the rows of a table of a venue; those that it has not are nil.
+type sharedRows struct{ push, sent, asked, pull, askedPull, again, pushSecond, sentSecond *row }
+
+func (v venue) rows(t *table, size int64, second bool) (r sharedRows) {
+	r.push = t.row("push", seconds, limit{most: 1, than: v.than})
+	r.sent = t.row("bytes there", megabytes)
+	if v.log != "" {
+		r.asked = t.row("requests of the push", plainNumber)
+	}
+	r.pull = t.row("pull", seconds, limit{most: 1, than: v.than})
+	if v.log != "" {
+		r.askedPull = t.row("requests of the pull", plainNumber)
+	}
+	r.again = t.row("push again, nothing changed", seconds)
+	if second {
+		r.pushSecond = t.row("push of a second version, 1 % others", seconds)
+		r.sentSecond = t.row("bytes it adds", megabytes, limit{most: 0.03, than: "the file", of: func() float64 { return float64(size) }})
+	}
+	return r
+}
+
+// share is a turn of a sharer.
+func (t *trial) share(s sharer, v venue, r sharedRows, first, second, want string) {
+	t.do(func() error { return emptied(v.dir) })
+	t.run(s.connect)
+	t.place(first)
+	t.age()
+	t.run(s.add(1))
+	t.run(s.settle)
+	t.counting(r.asked, v, func() { t.time(r.push, s.push) })
+	now := t.measureVenue(r.sent, v, 0)
+	t.time(r.again, s.push)
+	for _, name := range s.forget {
+		t.do(func() error { return removeAll(filepath.Join(t.dir, name)) })
+	}
+	t.counting(r.askedPull, v, func() { t.time(r.pull, s.pull) })
+	t.check(want)
+	if second == "" {
+		return
+	}
+	t.place(second)
+	t.run(s.add(2))
+	t.run(s.settle)
+	t.time(r.pushSecond, s.push)
+	t.measureVenue(r.sentSecond, v, now)
+}
+
+// counting adds to r how many requests the venue answers while f runs.
+func (t *trial) counting(r *row, v venue, f func()) {
+	if v.log == "" {
+		f()
+		return
+	}
+	before, err := requests(v.log)
 	t.do(func() error { return err })
 	f()
 	t.do(func() error {
-		after, err := t.server.requests()
+		after, err := requests(v.log)
 		r.add(t.name, sample{value: float64(after - before)})
 		return err
 	})
 }
 
-// measureBucket adds to r the bytes in a folder of the bucket beyond those that
-// were there before, and returns what is there now.
-func (t *trial) measureBucket(r *row, quarter string, before int64) (now int64) {
+// requests returns how many requests a log has.
+func requests(log string) (int, error) {
+	data, err := os.ReadFile(log)
+	return bytes.Count(data, []byte("\n")), err
+}
+
+// measureVenue adds to r the bytes at a venue beyond those that were there before,
+// and returns what is there now.
+func (t *trial) measureVenue(r *row, v venue, before int64) (now int64) {
 	t.do(func() (err error) {
-		now, err = stored(filepath.Join(t.server.dir, bucket, quarter))
+		now, err = stored(v.dir)
 		r.add(t.name, sample{value: float64(now - before)})
 		return err
 	})
