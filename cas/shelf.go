@@ -71,10 +71,11 @@ func (s *shelf) take(n int64) (*openPack, error) {
 		})
 	}
 	if s.open == nil {
-		temp, err := s.l.temp()
+		file, err := s.l.temp()
 		if err != nil {
 			return nil, err
 		}
+		temp := disk.NewBulk(file)
 		w, err := pack.NewWriter(temp)
 		if err != nil {
 			temp.Discard()

@@ -68,8 +68,9 @@ type Temp interface {
 	io.Writer
 	io.WriterAt
 	io.ReaderAt
-	// Flush starts writing a range to the disk and does not wait. It is a hint.
-	Flush(offset, size int64)
+	// WriteBlock is WriteAt with memory, offset and size that a disk can take as they are,
+	// and beside no other write: see Bulk. The operating system need not remember it.
+	WriteBlock(p []byte, offset int64) (int, error)
 	// Sync makes the content durable.
 	Sync() error
 	// Publish gives the file its name, atomically, and closes it. If the name

@@ -41,8 +41,10 @@ func openNamedTemp(dir string) (Temp, error) {
 	return &namedTemp{File: f}, nil
 }
 
-// Flush implements Temp.
-func (t *namedTemp) Flush(offset, size int64) { flush(t.File, offset, size) }
+// WriteBlock implements Temp.
+func (t *namedTemp) WriteBlock(p []byte, offset int64) (int, error) {
+	return writeBlock(t.File, p, offset)
+}
 
 // Publish links rather than renames, because a rename replaces what is there.
 func (t *namedTemp) Publish(name string) error {

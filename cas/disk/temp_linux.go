@@ -33,7 +33,9 @@ func openTemp(dir string) (Temp, error) {
 
 func (t anonTemp) proc() string { return "/proc/self/fd/" + strconv.Itoa(int(t.Fd())) }
 
-func (t anonTemp) Flush(offset, size int64) { flush(t.File, offset, size) }
+func (t anonTemp) WriteBlock(p []byte, offset int64) (int, error) {
+	return writeBlock(t.File, p, offset)
+}
 
 func (t anonTemp) Publish(name string) error {
 	err := unix.Linkat(unix.AT_FDCWD, t.proc(), unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)

@@ -346,6 +346,10 @@ func (t faultyTemp) WriteAt(p []byte, off int64) (int, error) {
 	return t.write(p, func(p []byte) (int, error) { return t.Temp.WriteAt(p, off) })
 }
 
+func (t faultyTemp) WriteBlock(p []byte, off int64) (int, error) {
+	return t.write(p, func(p []byte) (int, error) { return t.Temp.WriteBlock(p, off) })
+}
+
 func (t faultyTemp) ReadAt(p []byte, off int64) (n int, err error) {
 	err = t.disk.do(ReadBack, t.dir, func() (err error) { n, err = t.Temp.ReadAt(p, off); return err })
 	return n, err

@@ -300,6 +300,11 @@ func (t *powerTemp) WriteAt(b []byte, off int64) (int, error) {
 	return t.Temp.WriteAt(b, off)
 }
 
+func (t *powerTemp) WriteBlock(b []byte, off int64) (int, error) {
+	t.write()
+	return t.Temp.WriteBlock(b, off)
+}
+
 func (t *powerTemp) Sync() error {
 	err := t.Temp.Sync()
 	if err == nil {

@@ -14,10 +14,6 @@ import (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// flushEvery is how many bytes are written before the disk is told to begin
-// with them.
-const flushEvery = 4 << 20
-
 // Writer writes a pack into a temporary file. Append may be called by many at
 // once; Finish comes after all of them.
 type Writer struct {
@@ -27,10 +23,6 @@ type Writer struct {
 	groups  []Group
 	records [][recordSize]byte
 	end     int64 // of what is reserved
-	flushed int64 // what was written up to here the disk knows of
-	// pending are the offsets of groups that are being written: what lies before
-	// the first of them is in the file.
-	pending map[int64]bool
 	err     error
 	table   []byte // after Finish
 	name    Name
@@ -41,7 +33,7 @@ func NewWriter(t disk.Temp) (*Writer, error) {
 	if _, err := t.WriteAt([]byte(header), 0); err != nil {
 		return nil, fmt.Errorf("begin pack: %w", err)
 	}
-	return &Writer{t: t, end: int64(headerSize), pending: map[int64]bool{}}, nil
+	return &Writer{t: t, end: int64(headerSize)}, nil
 }
 
 // Append writes a group of plain bytes, stored as the method makes them, and
@@ -52,13 +44,9 @@ func (w *Writer) Append(method uint8, plain int, stored []byte, entries []Entry)
 	if err != nil {
 		return fmt.Errorf("append to pack: %w", err)
 	}
-	_, err = w.t.WriteAt(stored, g.Offset)
-	offset, size := w.written(g, err)
-	if err != nil {
+	if _, err = w.t.WriteAt(stored, g.Offset); err != nil {
+		w.fail(err)
 		return fmt.Errorf("append to pack: %w", err)
-	}
-	if size > 0 {
-		w.t.Flush(offset, size)
 	}
 	return nil
 }
@@ -106,30 +94,13 @@ func (w *Writer) reserve(method uint8, plain int, stored []byte, entries []Entry
 		w.records = append(w.records, [recordSize]byte(appendRecord(nil, e, 0)))
 	}
 	w.end += int64(g.Stored)
-	w.pending[g.Offset] = true
 	return g, nil
 }
 
-// written ends what reserve began and returns a range that the disk can begin
-// with.
-func (w *Writer) written(g Group, err error) (offset, size int64) {
+func (w *Writer) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err != nil {
-		w.err = err // the group stays pending
-		return 0, 0
-	}
-	delete(w.pending, g.Offset)
-	done := w.end
-	for at := range w.pending {
-		done = min(done, at)
-	}
-	if done-w.flushed < flushEvery {
-		return 0, 0
-	}
-	offset, size = w.flushed, done-w.flushed
-	w.flushed = done
-	return offset, size
+	w.err = err
 }
 
 var errFinished = errors.New("the pack is finished")
@@ -171,7 +142,7 @@ func (w *Writer) Finish() (Name, error) {
 		w.err = err
 		return Name{}, fmt.Errorf("finish pack: %w", err)
 	}
-	w.table, w.records, w.pending = b[:size:size], nil, nil
+	w.table, w.records = b[:size:size], nil
 	return w.name, nil
 }
 
