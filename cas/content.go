@@ -27,7 +27,7 @@ func (l *Local) openParts(ctx context.Context, d Digest, size int64, each func(c
 		l: l, ctx: ctx, cancel: cancel, want: d, left: size, hash: NewHasher(),
 		steps: make(chan *step, 4*workers()),
 	}
-	p := &planner{l: l, ctx: ctx, steps: c.steps, slots: make(chan struct{}, 2*workers())}
+	p := &planner{l: l, ctx: ctx, steps: c.steps, slots: make(chan struct{}, 4*workers())}
 	c.work.Go(func() {
 		defer close(c.steps)
 		if err := p.plan(each); err != nil {
@@ -192,6 +192,7 @@ type contentReader struct {
 	want   Digest
 	left   int64 // bytes that were not hashed yet
 	hash   *Hasher
+	behind *hashing // of WriteTo
 	steps  chan *step
 	work   sync.WaitGroup
 
@@ -202,12 +203,12 @@ type contentReader struct {
 
 // next returns the bytes of the next chunks that lie side by side, hashed. It returns
 // io.EOF after the last, which it verifies first. The bytes are good until the
-// next call. While it hashes it calls beside, if that is not nil, with bytes
-// that are not the last.
-func (c *contentReader) next(beside func([]byte) error) ([]byte, error) {
+// next call. If write is not nil it is called with them, and hashing goes on behind it;
+// with the last bytes only when the whole is known to be right.
+func (c *contentReader) next(write func([]byte) error) ([]byte, error) {
 	for {
 		if c.now != nil && len(c.now.chunks) > 0 {
-			return c.take(beside)
+			return c.take(write)
 		}
 		if c.now != nil {
 			c.now.group.release()
@@ -236,13 +237,13 @@ func (c *contentReader) next(beside func([]byte) error) ([]byte, error) {
 				return nil, c.failed(err)
 			}
 			c.now.chunks = nil
-			return c.pass(plain, beside)
+			return c.pass(plain, nil, write)
 		}
 	}
 }
 
 // take returns chunks of the step at hand that lie side by side.
-func (c *contentReader) take(beside func([]byte) error) ([]byte, error) {
+func (c *contentReader) take(write func([]byte) error) ([]byte, error) {
 	s := c.now
 	start := uint64(s.chunks[0].At)
 	end := start
@@ -253,39 +254,75 @@ func (c *contentReader) take(beside func([]byte) error) ([]byte, error) {
 	if end > uint64(len(s.group.plain)) {
 		return nil, c.corrupt(errors.New("a chunk is said to lie behind the end of its group"))
 	}
-	return c.pass(s.group.plain[start:end], beside)
+	return c.pass(s.group.plain[start:end], s.group, write)
 }
 
-// pass hashes bytes of the content.
-func (c *contentReader) pass(b []byte, beside func([]byte) error) ([]byte, error) {
+// pass hashes bytes of the content, which are a group's if that is not nil.
+func (c *contentReader) pass(b []byte, of *decoded, write func([]byte) error) ([]byte, error) {
 	if int64(len(b)) > c.left {
 		return nil, c.corrupt(errors.New("it is too long"))
 	}
 	c.left -= int64(len(b))
-	last := c.left == 0
-	if beside == nil || last {
-		c.hash.Write(b)
-	} else {
-		done := make(chan struct{})
-		go func() {
-			c.hash.Write(b)
-			close(done)
-		}()
-		err := beside(b)
-		<-done
-		if err != nil {
-			return nil, err
-		}
+	if write != nil && c.left > 0 {
+		c.behind.add(b, of)
+		return b, write(b)
 	}
-	if last {
+	if write != nil {
+		c.behind.wait()
+	}
+	c.hash.Write(b)
+	if c.left == 0 {
 		if got := c.hash.Digest(); got != c.want {
 			return nil, c.corrupt(fmt.Errorf("its content hashes to %s", got))
 		}
-		if beside != nil {
-			return b, beside(b)
-		}
+	}
+	if write != nil {
+		return b, write(b)
 	}
 	return b, nil
+}
+
+// hashing hashes bytes in the order in which they are added, a few groups behind.
+type hashing struct {
+	queue chan hashed
+	done  chan struct{}
+	ended bool
+}
+
+// hashed is bytes that are in use until they are hashed.
+type hashed struct {
+	bytes []byte
+	of    *decoded
+}
+
+func newHashing(h *Hasher) *hashing {
+	b := &hashing{queue: make(chan hashed, workers()), done: make(chan struct{})}
+	go func() {
+		defer close(b.done)
+		for part := range b.queue {
+			h.Write(part.bytes)
+			if part.of != nil {
+				part.of.release()
+			}
+		}
+	}()
+	return b
+}
+
+func (b *hashing) add(bytes []byte, of *decoded) {
+	if of != nil {
+		of.users.Add(1)
+	}
+	b.queue <- hashed{bytes, of}
+}
+
+// wait returns when everything is hashed. Nothing can be added any more.
+func (b *hashing) wait() {
+	if !b.ended {
+		b.ended = true
+		close(b.queue)
+	}
+	<-b.done
 }
 
 // slowly reads a step chunk by chunk after its group could not be read: a
@@ -376,6 +413,8 @@ func (c *contentReader) WriteTo(w io.Writer) (int64, error) {
 	if c.err != nil {
 		return 0, errors.Join(c.err)
 	}
+	c.behind = newHashing(c.hash)
+	defer c.behind.wait()
 	var total int64
 	write := func(b []byte) error {
 		n, err := w.Write(b)
