@@ -3,10 +3,10 @@ package remotetest
 import (
 	"crypto/sha256"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -28,10 +28,13 @@ const (
 func StartAzurite(tb testing.TB) (url string, settings remote.Settings) {
 	tb.Helper()
 	script, node := buildAzurite(tb)
-	// It answers also to versions of the protocol that are newer than it.
-	service := startEmulator(tb, regexp.MustCompile(`successfully listens on (http://\S+)`), node, script,
-		"--blobHost", "127.0.0.1", "--blobPort", "0", "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck")
-	endpoint := service + "/" + AzureAccount
+	address := serve(tb, new(logBuffer), func(address string) *exec.Cmd {
+		host, port, _ := net.SplitHostPort(address)
+		// It answers also to versions of the protocol that are newer than it.
+		return exec.Command(node, script, "--blobHost", host, "--blobPort", port,
+			"--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck")
+	})
+	endpoint := "http://" + address + "/" + AzureAccount
 	UseAzure(tb, map[string]string{"AZURE_STORAGE_KEY": AzureKey})
 	makeContainer(tb, endpoint+"/team-models")
 	return "az://team-models/sentiment", remote.Settings{"account": AzureAccount, "endpoint": endpoint}

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -18,11 +18,12 @@ import (
 func StartGCS(tb testing.TB) (url string, settings remote.Settings) {
 	tb.Helper()
 	program := Build(tb, "gcs", gcsProgram)
-	port := unusedPort(tb)
-	startEmulator(tb, regexp.MustCompile(`server started at (\S+)"`), program,
-		"-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", port, "-public-host", "127.0.0.1:"+port)
-	UseGCS(tb, "http://127.0.0.1:"+port)
-	makeBucket(tb, "http://127.0.0.1:"+port, "team-models")
+	address := serve(tb, new(logBuffer), func(address string) *exec.Cmd {
+		host, port, _ := net.SplitHostPort(address)
+		return exec.Command(program, "-backend", "memory", "-scheme", "http", "-host", host, "-port", port, "-public-host", address)
+	})
+	UseGCS(tb, "http://"+address)
+	makeBucket(tb, "http://"+address, "team-models")
 	return "gs://team-models/sentiment", remote.Settings{}
 }
 
@@ -54,14 +55,4 @@ func makeBucket(tb testing.TB, service, name string) {
 	if resp.StatusCode != http.StatusOK {
 		tb.Fatalf("make bucket %s: %s", name, resp.Status)
 	}
-}
-
-// unusedPort returns a port on this machine that nobody listens to.
-func unusedPort(tb testing.TB) string {
-	tb.Helper()
-	_, port, err := net.SplitHostPort(freeAddress(tb))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return port
 }

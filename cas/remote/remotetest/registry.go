@@ -1,22 +1,15 @@
 package remotetest
 
 import (
-	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -88,96 +81,16 @@ func startRegistry(tb testing.TB, more string) string {
 	tb.Helper()
 	program := Build(tb, "oci", ociProgram)
 	folder := tb.TempDir()
-	host := freeAddress(tb)
-	config := filepath.Join(folder, "config.yml")
-	writeFile(tb, config, fmt.Appendf(nil, registryConfig, quote(filepath.Join(folder, "data")), host, more))
-	ctx, stop := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, program, "serve", config)
-	// It takes every REGISTRY_… for a part of its configuration, and podman's file of logins has such a name.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "REGISTRY_") || strings.HasPrefix(kv, "OTEL_") })
-	cmd.Env = append(cmd.Env, "OTEL_TRACES_EXPORTER=none")
-	log := new(logBuffer)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // it is killed in the end, which is an error too
-		close(ended)
-	}()
-	tb.Cleanup(func() {
-		stop()
-		<-ended
-		if tb.Failed() {
-			tb.Logf("registry:\n%s", log)
-		}
+	return serve(tb, new(logBuffer), func(address string) *exec.Cmd {
+		config := filepath.Join(folder, "config.yml")
+		writeFile(tb, config, fmt.Appendf(nil, registryConfig, quote(filepath.Join(folder, "data")), address, more))
+		cmd := exec.Command(program, "serve", config)
+		// It takes every REGISTRY_… for a part of its configuration, and podman's file of logins has such a name.
+		cmd.Env = slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "REGISTRY_") || strings.HasPrefix(kv, "OTEL_") })
+		cmd.Env = append(cmd.Env, "OTEL_TRACES_EXPORTER=none")
+		return cmd
 	})
-	if err := waitForHTTP(tb.Context(), "http://"+host+"/v2/", ended); err != nil {
-		tb.Fatalf("registry: %v\n%s", err, log)
-	}
-	return host
-}
-
-// freeAddress returns a host and port on this machine that nobody listens to.
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// waitForHTTP returns when there is an answer of any kind at url, or an error when the
-// server ended instead.
-func waitForHTTP(ctx context.Context, url string, ended <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return err
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			return resp.Body.Close()
-		}
-		select {
-		case <-ended:
-			return errors.New("it ended at once")
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
 
 // quote makes a path a word of YAML, with the backslashes of Windows in it.
 func quote(path string) string { return "'" + path + "'" }
-
-func writeFile(tb testing.TB, path string, text []byte) {
-	tb.Helper()
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-// logBuffer keeps what a server says until somebody wants to see the end of it.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	text := b.buf.Bytes()
-	return string(text[max(0, len(text)-4000):])
-}

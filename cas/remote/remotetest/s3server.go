@@ -2,13 +2,11 @@ package remotetest
 
 import (
 	"crypto/rand"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kept-dev/kept/cas/remote"
 )
@@ -41,17 +39,12 @@ func StartS3At(tb testing.TB, flags ...string) (address, url string) {
 			tb.Fatal(err)
 		}
 	}
-	// Metadata beside the files, because not every temporary folder has extended attributes.
-	for range 3 {
-		address = freeAddress(tb)
+	address = serve(tb, new(logBuffer), func(address string) *exec.Cmd {
 		args := append([]string{"--port", address, "--access", access, "--secret", secret, "--keep-alive", "--quiet"}, flags...)
-		args = append(args, "posix", "--sidecar", filepath.Join(dir, "metadata"), filepath.Join(dir, "buckets"))
-		if runServer(tb, address, program, args...) {
-			return address, "s3://" + s3Bucket
-		}
-	}
-	tb.Fatal("the S3 server does not start")
-	return "", ""
+		// Metadata beside the files, because not every temporary folder has extended attributes.
+		return exec.Command(program, append(args, "posix", "--sidecar", filepath.Join(dir, "metadata"), filepath.Join(dir, "buckets"))...)
+	})
+	return address, "s3://" + s3Bucket
 }
 
 // SetS3Environment makes these the only credentials that can be found; empty ones are none.
@@ -68,39 +61,4 @@ func SetS3Environment(tb testing.TB, access, secret string) {
 	} {
 		tb.Setenv(key, value)
 	}
-}
-
-// runServer starts a program that answers HTTP at address, and stops it when the test
-// is over. It returns false where the program has ended instead: somebody else was
-// quicker to take the port.
-func runServer(tb testing.TB, address, program string, args ...string) bool {
-	tb.Helper()
-	log, err := os.CreateTemp(tb.TempDir(), "server-*.log")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer log.Close()
-	cmd := exec.Command(program, args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }() // it is killed, so it always fails
-	tb.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-	client := &http.Client{Timeout: time.Second}
-	for range 600 {
-		select {
-		case <-ended:
-			said, _ := os.ReadFile(log.Name())
-			tb.Logf("%s ended: %s", filepath.Base(program), said)
-			return false
-		case <-time.After(50 * time.Millisecond):
-		}
-		if response, err := client.Get("http://" + address + "/"); err == nil {
-			_ = response.Body.Close()
-			return true
-		}
-	}
-	return false
 }

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -70,7 +69,7 @@ func StartSSHD(tb testing.TB, lines ...string) *SSHD {
 	s.HostKey = WriteKey(tb, filepath.Join(s.dir, "host_key"), "").PublicKey()
 	mine := WriteKey(tb, filepath.Join(s.Home, ".ssh", "id_ed25519"), "").PublicKey()
 	s.Authorize(tb, mine)
-	s.Address = startServer(tb, s.log, func(address string) *exec.Cmd {
+	s.Address = serve(tb, s.log, func(address string) *exec.Cmd {
 		config := filepath.Join(s.dir, "sshd_config")
 		writeFile(tb, config, []byte(s.config(address, lines)))
 		return exec.Command(program, "-D", "-e", "-f", config)
@@ -176,61 +175,4 @@ func findServer(tb testing.TB, program, debian string) string {
 	}
 	tb.Skipf("no %s here: install %s", program, debian)
 	return ""
-}
-
-// startServer starts a program on a free port of loopback and stops it after the test.
-func startServer(tb testing.TB, log *logBuffer, command func(address string) *exec.Cmd) (address string) {
-	tb.Helper()
-	for range 5 { // somebody else may take the port first
-		address = freeAddress(tb)
-		c := command(address)
-		c.Stdout, c.Stderr = log, log
-		if err := c.Start(); err != nil {
-			tb.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() { _ = c.Wait(); close(ended) }()
-		if answers(address, ended) {
-			tb.Cleanup(func() { stop(tb, c, ended) })
-			return address
-		}
-		_ = c.Process.Kill()
-		<-ended
-	}
-	tb.Fatalf("the server did not start: %s", log.String())
-	return ""
-}
-
-func answers(address string, ended <-chan struct{}) bool {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			_ = conn.Close()
-			select {
-			case <-ended: // it was another one that answered
-				return false
-			case <-time.After(50 * time.Millisecond):
-				return true
-			}
-		}
-		select {
-		case <-ended:
-			return false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return false
-}
-
-func stop(tb testing.TB, c *exec.Cmd, ended <-chan struct{}) {
-	if err := c.Process.Signal(os.Interrupt); err != nil {
-		_ = c.Process.Kill()
-	}
-	select {
-	case <-ended:
-	case <-time.After(10 * time.Second):
-		tb.Logf("%s did not stop", c.Path)
-		_ = c.Process.Kill()
-		<-ended
-	}
 }

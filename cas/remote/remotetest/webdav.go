@@ -61,7 +61,7 @@ func StartNginx(tb testing.TB) *Nginx {
 	}
 	sum := sha1.Sum([]byte(n.Password)) // what nginx knows besides crypt(3)
 	writeFile(tb, filepath.Join(dir, "users"), []byte(n.User+":{SHA}"+base64.StdEncoding.EncodeToString(sum[:])+"\n"))
-	n.Address = startServer(tb, n.log, func(address string) *exec.Cmd {
+	n.Address = serve(tb, n.log, func(address string) *exec.Cmd {
 		config := filepath.Join(dir, "nginx.conf")
 		writeFile(tb, config, []byte(nginxConfig(dir, modules, address)))
 		return exec.Command(program, "-p", dir, "-c", config, "-e", "stderr")
