@@ -37,12 +37,14 @@
 //	manifest.go  and listed in a manifest
 //	group.go     new blobs are gathered into groups by what they look like, and
 //	             encoded (package codec), decoded and compared
-//	shelf.go     groups fill packs (package pack), which are synced and published
+//	shelf.go     groups fill packs (package pack), which go to the disk past the page
+//	             cache (package disk), and are synced and published
 //
 // and back:
 //
 //	read.go      a blob is found, its group read and decoded, its hash compared
-//	content.go   a manifest is followed: groups are decoded ahead of the reader
+//	content.go   a manifest is followed: groups are decoded ahead of the reader, and
+//	             hashed behind what is written
 //	salvage.go   what is damaged goes to quarantine, what is whole beside it stays
 //
 // What nobody needs any more is removed by collect.go, and check.go looks whether
