@@ -267,7 +267,7 @@ func (g *getter) bring(ctx context.Context, file string, art *namedArtifact, got
 	}
 	dial := *g.o.Dial
 	if g.o.Trust {
-		dial.Ask = func(*Remote) (bool, error) { return true, nil }
+		dial.Ask = func(context.Context, *Remote) (bool, error) { return true, nil }
 	}
 	got.From = m.Text
 	got.Transfer, err = g.fetchOnce(ctx, m, n, &dial)
@@ -280,20 +280,8 @@ func (g *getter) bring(ctx context.Context, file string, art *namedArtifact, got
 // fetchOnce fetches from a remote that another repository names: a yes is for now and not noted.
 func (g *getter) fetchOnce(ctx context.Context, m *Remote, n need, dial *Dial) (Transfer, error) {
 	t := Transfer{Remote: m}
-	if m.needsTrust(false) {
-		trusted, err := g.Trusted(m)
-		if err != nil {
-			return t, err
-		}
-		if !trusted && dial.Ask != nil {
-			trusted, err = dial.Ask(m)
-		}
-		if err != nil {
-			return t, err
-		}
-		if !trusted {
-			return t, &UntrustedError{Remote: m}
-		}
+	if _, err := g.mayUse(ctx, dial, m, false); err != nil {
+		return t, err
 	}
 	own := *m
 	own.File = "" // The user has agreed.

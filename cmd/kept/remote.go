@@ -161,7 +161,7 @@ func (u *ui) printRemotes(p *core.Project, list []core.Remote, shapes []remoteJS
 			state = u.paint(yellow, "not trusted yet")
 			untrusted = m.Name
 		}
-		rows = append(rows, []string{clean(m.Name), clean(m.Text), clean(where), state, clean(strings.Join(settingPairs(&list[i]), " "))})
+		rows = append(rows, []string{clean(m.Name), clean(m.Text), clean(where), state, clean(strings.Join(list[i].Pairs(), " "))})
 	}
 	u.printf("%s", strings.ReplaceAll(table(rows, ""), "  \n", "\n"))
 	if untrusted != "" {
@@ -189,15 +189,6 @@ func remoteShape(r *core.Repository, list []core.Remote, m *core.Remote) (remote
 		shape.Default = chosen.Name == m.Name
 	}
 	return shape, err
-}
-
-// settingPairs writes the settings of a remote.
-func settingPairs(m *core.Remote) []string {
-	var pairs []string
-	for _, key := range slices.Sorted(maps.Keys(m.Settings)) {
-		pairs = append(pairs, key+"="+m.Settings[key])
-	}
-	return pairs
 }
 
 func newRemoteRemove(u *ui) *cobra.Command {
@@ -242,7 +233,7 @@ trusted again. It holds for this clone.`,
 			if err := p.Trust(m); err != nil {
 				return err
 			}
-			u.say("kept uses your credentials for %s from now on", clean(remoteText(m)))
+			u.say("kept uses your credentials for %s from now on", clean(m.Where()))
 			return nil
 		},
 	}

@@ -79,18 +79,28 @@ func (u *ui) newLine() string {
 // dial returns how remotes are reached. With ask, and where somebody sits at the
 // terminal, it asks before a remote that the repository names gets credentials.
 func (u *ui) dial(jobs int, ask bool) *core.Dial {
-	d := &core.Dial{Open: u.openRemote, Jobs: jobs}
+	d := &core.Dial{Open: u.openRemote, Login: hasLogin, Jobs: jobs}
 	if ask && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) {
 		d.Ask = u.askTrust
 	}
 	return d
 }
 
+// hasLogin reports whether who reads from a remote of this URL may be logged in.
+func hasLogin(at *remote.URL) (bool, error) {
+	if at.Scheme == "http" || at.Scheme == "https" {
+		return http.HasLogin(at)
+	}
+	return true, nil
+}
+
 // askTrust asks whether the credentials may be used. Anything but a yes is a no.
-func (u *ui) askTrust(m *core.Remote) (bool, error) {
-	question := fmt.Sprintf("%s names %s: use your credentials for it? [y/N] ", clean(m.File), clean(remoteText(m)))
-	fmt.Fprint(u.err, question)
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+func (u *ui) askTrust(ctx context.Context, m *core.Remote) (bool, error) {
+	u.write(u.err, fmt.Sprintf("%s names %s: use your credentials for it? [y/N] ", clean(m.File), clean(m.Where())))
+	line, err := readLine(ctx)
+	if err != nil {
+		u.say("") // What follows is no answer.
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
@@ -101,11 +111,21 @@ func (u *ui) askTrust(m *core.Remote) (bool, error) {
 	return false, nil
 }
 
-// remoteText is the URL of a remote with the settings that say where it leads.
-func remoteText(m *core.Remote) string {
-	text := m.Text
-	for _, pair := range settingPairs(m) {
-		text += " " + pair
+// readLine reads a line of standard input, for which nobody has to wait who has interrupted kept.
+func readLine(ctx context.Context) (string, error) {
+	type answer struct {
+		line string
+		err  error
 	}
-	return text
+	given := make(chan answer, 1)
+	go func() {
+		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		given <- answer{line, err}
+	}()
+	select {
+	case a := <-given:
+		return a.line, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }
