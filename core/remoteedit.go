@@ -1,9 +1,11 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/kept-dev/kept/cas/remote"
 	"github.com/kept-dev/kept/core/pipeline"
@@ -59,6 +61,24 @@ func (p *Project) AddRemote(name, url, dir string, settings map[string]string, l
 		return nil, err
 	}
 	return m, p.Trust(m)
+}
+
+// Wants tells what a remote can do for this clone: bring what the lock names and the store
+// lacks, or take what commits name that were pushed before there was a remote.
+func (p *Project) Wants(ctx context.Context) (fetch, push bool, err error) {
+	needs, err := p.needsOf(ctx, false)
+	if err != nil {
+		return false, false, err
+	}
+	lacking, err := p.lacking(ctx, needs)
+	if err != nil || len(lacking) > 0 {
+		return len(lacking) > 0, false, err
+	}
+	n, err := p.namer(ctx)
+	if err == nil {
+		needs, err = n.needs(ctx)
+	}
+	return false, slices.ContainsFunc(needs, func(n need) bool { return n.Commit.ID != "" }), err
 }
 
 // placeRemote makes the path of a folder one that is the same from everywhere, and

@@ -78,6 +78,8 @@ type NoRemoteError struct {
 	Known []string
 	// Foreign says that it is another repository that has none.
 	Foreign bool
+	// Command is what takes the name of one of those that there are.
+	Command string
 }
 
 func (e *NoRemoteError) Error() string {

@@ -66,21 +66,28 @@ kept uses your credentials for it.`,
 			if err != nil {
 				return err
 			}
-			if m.Committed() {
-				u.say("added remote %s to %s", clean(m.Name), clean(u.display(p.Repository, m.File)))
-				return nil
+			u.sayRemote(p, m, local)
+			if h := hintAdded(cmd.Context(), p, m.Name); h != "" {
+				u.say("%s %s", u.paint(yellow, "hint:"), h)
 			}
-			why := ""
-			if !local {
-				why = ": kept.toml can't name a folder outside of the repository"
-			}
-			u.say("added remote %s to this clone alone%s", clean(m.Name), why)
 			return nil
 		},
 	}
 	cmd.Flags().StringArrayVarP(&options, "option", "o", nil, "a setting of the remote, such as `region=eu-central-1`")
 	cmd.Flags().BoolVar(&local, "local", false, "for this clone alone, not in kept.toml")
 	return addExits(cmd, "2 wrong usage or configuration")
+}
+
+// sayRemote says where a remote was added.
+func (u *ui) sayRemote(p *core.Project, m *core.Remote, local bool) {
+	switch {
+	case m.Committed():
+		u.say("added remote %s to %s", clean(m.Name), clean(u.display(p.Repository, m.File)))
+	case local:
+		u.say("added remote %s to this clone alone", clean(m.Name))
+	default:
+		u.say("added remote %s to this clone alone: kept.toml can't name a folder outside of the repository", clean(m.Name))
+	}
 }
 
 // remoteOptions reads key=value.
@@ -225,8 +232,8 @@ func newRemoteTrust(u *ui) *cobra.Command {
 there, as kept.toml has it now: with another URL or another setting it has to be
 trusted again. It holds for this clone.`,
 		Args: args(cobra.MaximumNArgs(1)),
-		RunE: func(_ *cobra.Command, a []string) error {
-			p, m, err := openRemoteOf(append(a, "")[0])
+		RunE: func(cmd *cobra.Command, a []string) error {
+			p, m, err := openRemoteOf(cmd, append(a, "")[0])
 			if err != nil {
 				return err
 			}
@@ -241,7 +248,7 @@ trusted again. It holds for this clone.`,
 	return addExits(cmd, "2 wrong usage or configuration")
 }
 
-func openRemoteOf(name string) (*core.Project, *core.Remote, error) {
+func openRemoteOf(cmd *cobra.Command, name string) (*core.Project, *core.Remote, error) {
 	p, err := core.Open(".")
 	if err != nil {
 		return nil, nil, err
@@ -251,7 +258,16 @@ func openRemoteOf(name string) (*core.Project, *core.Remote, error) {
 		return nil, nil, err
 	}
 	m, err := core.ChooseRemote(list, name)
-	return p, m, err
+	return p, m, nameCommand(err, cmd.CommandPath())
+}
+
+// nameCommand has the hint for a remote that has to be named say so with that command.
+func nameCommand(err error, command string) error {
+	var none *core.NoRemoteError
+	if errors.As(err, &none) {
+		none.Command = command
+	}
+	return err
 }
 
 // completeRemotes offers the names of remotes.
@@ -281,7 +297,7 @@ them, removes them again where it can, and says what is not as it has to be. A
 read-only remote is looked at as far as that goes.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			p, m, err := openRemoteOf(append(a, "")[0])
+			p, m, err := openRemoteOf(cmd, append(a, "")[0])
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
 	"path/filepath"
@@ -20,6 +21,50 @@ func hasRemote() bool {
 	}
 	list, err := p.Remotes()
 	return err == nil && len(list) > 0
+}
+
+// ranHere reports whether this clone has run what the lock of the experiment here records. One that
+// has not was most likely cloned from where somebody has.
+func ranHere() bool {
+	p, err := core.Open(".")
+	return err == nil && p.RanHere()
+}
+
+// hintMissing brings back what no store here has, for who types in dir: from a remote, by a
+// run where there was one, and else from where those have it who recorded it.
+func hintMissing(dir string) string {
+	p, err := core.Open(dir)
+	if err != nil {
+		return hintMissingAnywhere()
+	}
+	list, err := p.Remotes()
+	switch {
+	case err != nil:
+		return "kept remote list"
+	case len(list) > 0:
+		return "kept pull"
+	case p.RanHere():
+		return "kept run"
+	}
+	return "kept remote add default URL"
+}
+
+// hintMissingAnywhere is hintMissing where there are experiments only further down.
+func hintMissingAnywhere() string {
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return ""
+	}
+	projects, err := r.Projects(context.Background())
+	if err != nil || len(projects) == 0 {
+		return "kept init"
+	}
+	for _, p := range projects {
+		if list, err := p.Remotes(); err == nil && len(list) > 0 {
+			return "kept pull --all"
+		}
+	}
+	return "cd " + pathWord(typed(projects[0].Rel))
 }
 
 // isRemote reports whether it is a remote that failed, or that does not have what it should.
@@ -68,8 +113,7 @@ func hintRemote(err error) string {
 	case errors.As(err, &notThere) && notThere.push:
 		return hintMissingLocally(notThere)
 	case errors.As(err, &notThere):
-		// Whoever recorded it has it.
-		return "git log -1 -- " + pathWord(typed(notThere.first.Lock))
+		return hintRecorder(notThere)
 	}
 	return hintKind(err)
 }
@@ -90,7 +134,31 @@ func hintNoRemote(e *core.NoRemoteError) string {
 	case e.Name != "":
 		return "kept remote list"
 	}
+	if e.Command != "" {
+		return e.Command + " " + word(e.Known[0])
+	}
 	return "kept push --remote " + word(e.Known[0])
+}
+
+// hintAdded says what a remote that was just added is for, if that is known.
+func hintAdded(ctx context.Context, p *core.Project, name string) string {
+	list, err := p.Remotes()
+	if err != nil {
+		return ""
+	}
+	to := ""
+	if m, err := core.ChooseRemote(list, ""); err != nil || m.Name != name {
+		to = " --remote " + word(name)
+	}
+	switch fetch, push, err := p.Wants(ctx); {
+	case err != nil:
+		return ""
+	case fetch:
+		return "kept pull" + to
+	case push:
+		return "kept push --all" + to
+	}
+	return ""
 }
 
 // hintConfig puts what kept.toml can't have where it can be.
@@ -104,9 +172,17 @@ func hintConfig(e *core.RemoteConfigError) string {
 	return "kept remote remove " + word(e.Name)
 }
 
+// hintRecorder names who has it: whoever recorded it.
+func hintRecorder(e *notThereError) string {
+	return "git log -1 -- " + pathWord(typed(e.first.Lock))
+}
+
 // hintMissingLocally makes again what neither side has.
 func hintMissingLocally(e *notThereError) string {
-	if e.first.Kind == "artifact" && e.first.Commit.ID == "" {
+	switch {
+	case !ranHere():
+		return hintRecorder(e)
+	case e.first.Kind == "artifact" && e.first.Commit.ID == "":
 		return "kept run --force"
 	}
 	return "kept fsck"

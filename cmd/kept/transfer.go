@@ -117,7 +117,7 @@ func (u *ui) transfer(cmd *cobra.Command, f *transferFlags, paths []string, d di
 	if err := f.check(cmd, paths); err != nil {
 		return err
 	}
-	done, err := u.move(cmd.Context(), f, paths, d)
+	done, err := u.move(cmd, f, paths, d)
 	if done == nil {
 		return err
 	}
@@ -133,21 +133,37 @@ func (u *ui) transfer(cmd *cobra.Command, f *transferFlags, paths []string, d di
 }
 
 // move moves what the flags say.
-func (u *ui) move(ctx context.Context, f *transferFlags, paths []string, d direction) (*core.Transfers, error) {
+func (u *ui) move(cmd *cobra.Command, f *transferFlags, paths []string, d direction) (*core.Transfers, error) {
 	meter := u.watchTransfer(d.doing)
 	defer meter.stop()
 	o := core.TransferOptions{Dial: u.dial(f.jobs, true), Remote: f.remote, DryRun: f.dryRun, Meter: meter.of}
+	var done *core.Transfers
+	var err error
 	if f.all {
-		r, err := core.OpenRepository(".")
-		if err != nil {
-			return nil, err
-		}
-		defer r.Close()
-		if d.push {
-			return r.PushAll(ctx, o)
-		}
-		return r.FetchAll(ctx, o)
+		done, err = moveAll(cmd.Context(), o, d)
+	} else {
+		done, err = moveHere(cmd.Context(), o, paths, d)
 	}
+	command := cmd.CommandPath()
+	if f.all {
+		command += " --all"
+	}
+	return done, nameCommand(err, command+" --remote")
+}
+
+func moveAll(ctx context.Context, o core.TransferOptions, d direction) (*core.Transfers, error) {
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if d.push {
+		return r.PushAll(ctx, o)
+	}
+	return r.FetchAll(ctx, o)
+}
+
+func moveHere(ctx context.Context, o core.TransferOptions, paths []string, d direction) (*core.Transfers, error) {
 	p, err := core.Open(".")
 	if err != nil {
 		return nil, err
@@ -167,7 +183,7 @@ func (u *ui) pull(cmd *cobra.Command, f *transferFlags, paths []string) error {
 	if err := f.check(cmd, paths); err != nil {
 		return err
 	}
-	done, err := u.move(cmd.Context(), f, paths, fetching)
+	done, err := u.move(cmd, f, paths, fetching)
 	if done == nil {
 		return err
 	}
