@@ -195,7 +195,7 @@ func (r *Repository) push(ctx context.Context, s shipment, o TransferOptions, ba
 		err = r.pushRest(ctx, to, &t, named(s.needs, done.Missing), opts)
 	}
 	if err != nil {
-		return t, &RemoteError{Name: s.remote.Name, Op: "push", Err: err}
+		return t, &RemoteError{Remote: s.remote, Op: "push", Err: err}
 	}
 	return t, nil
 }
@@ -242,7 +242,7 @@ func (r *Repository) fetch(ctx context.Context, s shipment, o TransferOptions) (
 		t.Missing = objectsOf(named(lacking, done.Missing))
 	}
 	if err != nil {
-		return t, &RemoteError{Name: s.remote.Name, Op: "fetch", Err: err}
+		return t, &RemoteError{Remote: s.remote, Op: "fetch", Err: err}
 	}
 	return t, nil
 }

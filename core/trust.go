@@ -129,7 +129,7 @@ func (r *Repository) open(ctx context.Context, d *Dial, m *Remote, write bool) (
 	}
 	opened, err := d.Open(ctx, m.URL, m.Settings)
 	if err != nil {
-		return nil, &RemoteError{Name: m.Name, Op: "open", Err: err}
+		return nil, &RemoteError{Remote: m, Op: "open", Err: err}
 	}
 	return opened, nil
 }
@@ -169,8 +169,7 @@ func (r *Repository) mayUse(ctx context.Context, d *Dial, m *Remote, write bool)
 
 // RemoteError reports what could not be done with a remote.
 type RemoteError struct {
-	// Name is what the remote is called here.
-	Name string
+	Remote *Remote
 	// Op is open, push or fetch.
 	Op  string
 	Err error
@@ -180,11 +179,11 @@ func (e *RemoteError) Error() string {
 	reason := strings.TrimPrefix(e.Err.Error(), e.Op+": ")
 	switch e.Op {
 	case "push":
-		return fmt.Sprintf("push to %s: %s", e.Name, reason)
+		return fmt.Sprintf("push to %s: %s", e.Remote.Name, reason)
 	case "fetch":
-		return fmt.Sprintf("fetch from %s: %s", e.Name, reason)
+		return fmt.Sprintf("fetch from %s: %s", e.Remote.Name, reason)
 	}
-	return fmt.Sprintf("open %s: %s", e.Name, reason)
+	return fmt.Sprintf("open %s: %s", e.Remote.Name, reason)
 }
 
 // Unwrap returns e.Err.

@@ -362,20 +362,20 @@ func (u *ui) runChecks(ctx context.Context, place check.Place, quick, tell bool)
 
 // remoteCheckError is a remote that does not do what it has to.
 type remoteCheckError struct {
-	name   string
+	remote *core.Remote
 	failed int
 	// first is what one of the cases said.
 	first error
 }
 
 func (e *remoteCheckError) Error() string {
-	return fmt.Sprintf("%s does not do what a remote has to: %s failed", e.name, plural(e.failed, "case"))
+	return fmt.Sprintf("%s does not do what a remote has to: %s failed", e.remote.Name, plural(e.failed, "case"))
 }
 
 func (e *remoteCheckError) Unwrap() error { return e.first }
 
 func (u *ui) judgeChecks(m *core.Remote, results []checkResult) error {
-	failed := &remoteCheckError{name: m.Name}
+	failed := &remoteCheckError{remote: m}
 	skipped := map[string]int{}
 	for _, r := range results {
 		switch {

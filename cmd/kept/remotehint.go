@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -202,7 +203,7 @@ func hintKind(err error) string {
 	case errors.Is(err, remote.ErrHostKey):
 		return "ssh " + sshHost(u)
 	case errors.Is(err, remote.ErrCredentials):
-		return hintCredentials(u)
+		return hintCredentials(u, settingsOf(err))
 	case errors.Is(err, remote.ErrNoRemote) && u.Scheme == "file":
 		return "ls -ld " + pathWord(filepath.Dir(u.Path))
 	case errors.Is(err, remote.ErrFull) && u.Scheme == "file":
@@ -233,20 +234,56 @@ func sshHost(u *remote.URL) string {
 	return word(host)
 }
 
+// settingsOf returns those of the remote that failed with err.
+func settingsOf(err error) remote.Settings {
+	var failed *core.RemoteError
+	var checked *remoteCheckError
+	switch {
+	case errors.As(err, &failed):
+		return failed.Remote.Settings
+	case errors.As(err, &checked):
+		return checked.remote.Settings
+	}
+	return nil
+}
+
 // hintCredentials is how the field logs in to each kind of remote.
-func hintCredentials(u *remote.URL) string {
+func hintCredentials(u *remote.URL, s remote.Settings) string {
 	switch u.Scheme {
 	case "s3":
-		return "aws sts get-caller-identity"
+		return hintS3(s)
 	case "gs":
 		return "gcloud auth application-default login"
 	case "az":
+		if s["endpoint"] != "" {
+			return "export AZURE_STORAGE_KEY=KEY"
+		}
 		return "az login"
 	case "sftp":
 		return "ssh-add -l"
 	case "oci":
 		host, _, _ := strings.Cut(u.Host, "/")
 		return "docker login " + word(host)
+	case "http", "https", "dav", "davs":
+		return "export KEPT_HTTP_HOST=" + word(u.Host) + " KEPT_HTTP_USER=NAME KEPT_HTTP_PASSWORD=PASSWORD"
 	}
 	return ""
+}
+
+// hintS3 tells who one is at AWS, and gives another server the keys that are its own.
+func hintS3(s remote.Settings) string {
+	custom := s["endpoint"] != "" || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
+	profile := s["profile"]
+	if profile == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
+		profile = os.Getenv("AWS_PROFILE")
+	}
+	switch {
+	case custom && profile != "":
+		return "aws configure --profile " + word(profile)
+	case custom:
+		return "export AWS_ACCESS_KEY_ID=KEY AWS_SECRET_ACCESS_KEY=SECRET"
+	case profile != "":
+		return "aws sts get-caller-identity --profile " + word(profile)
+	}
+	return "aws sts get-caller-identity"
 }
