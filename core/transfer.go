@@ -22,6 +22,8 @@ type TransferOptions struct {
 	// Paths choose among what the lock names, relative to the experiment; none is all of it.
 	Paths  []string
 	DryRun bool
+	// Verify has Push read what the remote has, and send again what is damaged.
+	Verify bool
 	// Meter, which may be nil, makes what is told how far it is, for a transfer
 	// with one remote.
 	Meter func(m *Remote) cas.Meter
@@ -34,6 +36,8 @@ type Transfer struct {
 	Objects, Present int
 	// Bytes were moved, Reused were there already; both as stored.
 	Bytes, Reused int64
+	// Damaged is how many packs of the remote Push has found damaged.
+	Damaged int
 	// Missing are objects that neither side has, or that the remote doesn't.
 	Missing []NeededObject
 }
@@ -152,7 +156,7 @@ func once(needs []need) []need {
 
 // options are those for the store.
 func (r *Repository) options(m *Remote, o TransferOptions) cas.TransferOptions {
-	opts := cas.TransferOptions{Jobs: o.Dial.Jobs, Known: r.knownOf(m), DryRun: o.DryRun}
+	opts := cas.TransferOptions{Jobs: o.Dial.Jobs, Known: r.knownOf(m), DryRun: o.DryRun, Verify: o.Verify}
 	if o.Meter != nil {
 		opts.Meter = o.Meter(m)
 	}
@@ -164,6 +168,7 @@ func (t *Transfer) add(more *cas.Transferred) {
 	t.Present += more.Present
 	t.Bytes += more.Bytes
 	t.Reused += more.Reused
+	t.Damaged = max(t.Damaged, more.Damaged) // a second look finds the same ones
 }
 
 // push makes the remote have what is needed. What this clone does not have counts

@@ -12,6 +12,7 @@ import (
 	"github.com/kept-dev/kept/cas/remote"
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/lockfile"
 )
 
 // hasRemote reports whether a remote is configured for the experiment here.
@@ -80,7 +81,7 @@ func isRemote(err error) bool {
 	case cas.IsDiskFull(err) && !errors.Is(err, remote.ErrFull):
 		return false // the disk here
 	}
-	return errors.As(err, &failed) || errors.As(err, &checked) || errors.As(err, &got)
+	return errors.Is(err, cas.ErrDamaged) || errors.As(err, &failed) || errors.As(err, &checked) || errors.As(err, &got)
 }
 
 // hintRemote says what to type for what is wrong with a remote.
@@ -115,6 +116,8 @@ func hintRemote(err error) string {
 		return hintMissingLocally(notThere)
 	case errors.As(err, &notThere):
 		return hintRecorder(notThere)
+	case errors.Is(err, cas.ErrDamaged):
+		return "git log -1 -- " + lockfile.Name
 	}
 	return hintKind(err)
 }

@@ -18,6 +18,7 @@ type transferFlags struct {
 	remote              string
 	jobs                int
 	all, dryRun, asJSON bool
+	verify              bool // of push alone
 }
 
 func (f *transferFlags) add(cmd *cobra.Command) {
@@ -52,15 +53,20 @@ func newPush(u *ui) *cobra.Command {
 artifacts, inputs that are kept, package lists, histories of metrics. It sends
 what the remote does not have yet, and can be repeated at any time. PATH is an
 artifact's name or path, or a folder. The pre-push hook does the same for the
-commits that git push is about to send.`,
+commits that git push is about to send.
+
+What the remote says that it has is believed. With --verify it is read, as much as
+fetching it would, and what is damaged there is sent again.`,
 		Example: `  kept push
   kept push model --remote backup
-  kept push --all`,
+  kept push --all
+  kept push --all --verify   after a remote was found damaged`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			return u.transfer(cmd, &f, paths, pushing)
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&f.verify, "verify", false, "read what the remote has, and send again what is damaged")
 	return addExits(cmd, transferExits...)
 }
 
@@ -136,7 +142,7 @@ func (u *ui) transfer(cmd *cobra.Command, f *transferFlags, paths []string, d di
 func (u *ui) move(cmd *cobra.Command, f *transferFlags, paths []string, d direction) (*core.Transfers, error) {
 	meter := u.watchTransfer(d.doing)
 	defer meter.stop()
-	o := core.TransferOptions{Dial: u.dial(f.jobs, true), Remote: f.remote, DryRun: f.dryRun, Meter: meter.of}
+	o := core.TransferOptions{Dial: u.dial(f.jobs, true), Remote: f.remote, DryRun: f.dryRun, Verify: f.verify, Meter: meter.of}
 	var done *core.Transfers
 	var err error
 	if f.all {
@@ -148,8 +154,20 @@ func (u *ui) move(cmd *cobra.Command, f *transferFlags, paths []string, d direct
 	if f.all {
 		command += " --all"
 	}
+	if !d.push && errors.Is(err, cas.ErrDamaged) {
+		err = &damagedThereError{err}
+	}
 	return done, nameCommand(err, command+" --remote")
 }
+
+// damagedThereError is a transfer that found something of the remote damaged.
+type damagedThereError struct{ err error }
+
+func (e *damagedThereError) Error() string {
+	return e.err.Error() + "\nkept push --verify sends it again, in a clone that has it"
+}
+
+func (e *damagedThereError) Unwrap() error { return e.err }
 
 func moveAll(ctx context.Context, o core.TransferOptions, d direction) (*core.Transfers, error) {
 	r, err := core.OpenRepository(".")
@@ -299,6 +317,9 @@ func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err er
 		if dryRun {
 			verb = d.would
 		}
+		if t.Damaged > 0 {
+			u.say("%s %s", u.paint(yellow, "warning:"), clean(damagedText(t, dryRun)))
+		}
 		switch {
 		case t.Objects == 0 && t.Present == 0:
 			if len(t.Missing) == 0 && err == nil {
@@ -315,6 +336,18 @@ func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err er
 	for _, dir := range done.Without {
 		u.say("%s no remote is configured for %s", u.paint(yellow, "warning:"), clean(pathOrTop(dir)))
 	}
+}
+
+// damagedText says what push has found damaged on a remote.
+func damagedText(t core.Transfer, dryRun bool) string {
+	was, sent := "was", "is sent again"
+	if t.Damaged > 1 {
+		was = "were"
+	}
+	if dryRun {
+		sent = "would be sent again"
+	}
+	return fmt.Sprintf("%s on %s %s damaged; what is needed of that %s", plural(t.Damaged, "pack"), t.Remote.Name, was, sent)
 }
 
 func pathOrTop(dir string) string {
@@ -364,6 +397,7 @@ type transferJSON struct {
 	Present int          `json:"present"`
 	Bytes   int64        `json:"bytes"`
 	Reused  int64        `json:"reused"`
+	Damaged int          `json:"damaged"`
 	Missing []neededJSON `json:"missing"`
 }
 
@@ -375,7 +409,7 @@ type neededJSON struct {
 func transferShape(done *core.Transfers, dryRun bool) transfersJSON {
 	shape := transfersJSON{Version: 1, DryRun: dryRun, Transfers: []transferJSON{}}
 	for _, t := range done.List {
-		one := transferJSON{t.Remote.Name, t.Remote.Text, t.Objects, t.Present, t.Bytes, t.Reused, []neededJSON{}}
+		one := transferJSON{t.Remote.Name, t.Remote.Text, t.Objects, t.Present, t.Bytes, t.Reused, t.Damaged, []neededJSON{}}
 		for _, o := range t.Missing {
 			one.Missing = append(one.Missing, neededJSON{o.Digest.String(), nameJSON{o.Kind, o.Name, o.Path, o.Lock, o.Commit.ID}})
 		}
