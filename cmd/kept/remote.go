@@ -338,6 +338,7 @@ const caseLimit = 5 * time.Minute
 
 func (u *ui) runChecks(ctx context.Context, place check.Place, quick, tell bool) []checkResult {
 	var results []checkResult
+	denied := map[string]bool{} // operations
 	for _, c := range check.Cases() {
 		if ctx.Err() != nil || quick && c.Large {
 			continue
@@ -349,6 +350,11 @@ func (u *ui) runChecks(ctx context.Context, place check.Place, quick, tell bool)
 		if reason, skipped := check.Skipped(err); skipped {
 			r.skipped, r.err = reason, nil
 		}
+		if op := deniedOp(r.err); denied[op] {
+			r.skipped, r.err = op+" is not allowed", nil // that was said once
+		} else if op != "" {
+			denied[op] = true
+		}
 		results = append(results, r)
 		if r.err != nil && tell && ctx.Err() == nil {
 			u.printf("%s %s: %s\n", u.paint(red, "failed:"), clean(c.Name), clean(r.err.Error()))
@@ -358,6 +364,15 @@ func (u *ui) runChecks(ctx context.Context, place check.Place, quick, tell bool)
 		}
 	}
 	return results
+}
+
+// deniedOp returns the operation that the remote does not allow, if err says so.
+func deniedOp(err error) string {
+	var failed *remote.Error
+	if errors.Is(err, remote.ErrDenied) && errors.As(err, &failed) {
+		return failed.Op
+	}
+	return ""
 }
 
 // remoteCheckError is a remote that does not do what it has to.
@@ -377,6 +392,7 @@ func (e *remoteCheckError) Unwrap() error { return e.first }
 func (u *ui) judgeChecks(m *core.Remote, results []checkResult) error {
 	failed := &remoteCheckError{remote: m}
 	skipped := map[string]int{}
+	passed := 0
 	for _, r := range results {
 		switch {
 		case r.err != nil:
@@ -386,15 +402,21 @@ func (u *ui) judgeChecks(m *core.Remote, results []checkResult) error {
 			}
 		case r.skipped != "":
 			skipped[r.skipped]++
+		default:
+			passed++
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
 		u.say("%s left out: %s", plural(skipped[reason], "case"), clean(reason))
 	}
-	if failed.failed > 0 {
+	switch {
+	case failed.failed > 0:
 		return failed
+	case skipped[check.ReadOnly] > 0:
+		u.say("%s can be read as kept relies on (%s)", clean(m.Name), plural(passed, "case"))
+	default:
+		u.say("%s does all that kept relies on (%s)", clean(m.Name), plural(passed, "case"))
 	}
-	u.say("%s does all that kept relies on (%s)", clean(m.Name), plural(len(results), "case"))
 	return nil
 }
 

@@ -216,9 +216,22 @@ func hintKind(err error) string {
 	case errors.Is(err, remote.ErrNoRemote), errors.Is(err, remote.ErrAddress):
 		return "kept remote list"
 	case errors.Is(err, remote.ErrReadOnly), errors.Is(err, remote.ErrDenied), errors.Is(err, remote.ErrFull), errors.Is(err, remote.ErrAltered), errors.Is(err, remote.ErrShort):
-		return "kept remote check"
+		return hintCheck(err)
 	}
 	return ""
+}
+
+// hintCheck has the remote tried out, or shows which one it is that was.
+func hintCheck(err error) string {
+	var checked *remoteCheckError
+	var failed *core.RemoteError
+	switch {
+	case errors.As(err, &checked):
+		return "kept remote list"
+	case errors.As(err, &failed) && failed.Remote.Name != core.DefaultRemote:
+		return "kept remote check " + word(failed.Remote.Name)
+	}
+	return "kept remote check"
 }
 
 // sshHost is how ssh is asked to log in there.

@@ -312,8 +312,9 @@ func lacking(done *core.Transfers, d direction) error {
 
 // sayTransfers sums up what was moved before err, if there is one.
 func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err error) {
-	for _, t := range done.List {
+	for i, t := range done.List {
 		verb := d.done
+		failed := err != nil && i == len(done.List)-1
 		if dryRun {
 			verb = d.would
 		}
@@ -322,9 +323,11 @@ func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err er
 		}
 		switch {
 		case t.Objects == 0 && t.Present == 0:
-			if len(t.Missing) == 0 && err == nil {
+			if len(t.Missing) == 0 && !failed {
 				u.say("nothing to %s: kept.lock names nothing", strings.TrimPrefix(d.would, "would "))
 			}
+		case t.Objects == 0 && (failed || len(t.Missing) > 0):
+			// The error says it.
 		case t.Objects == 0 && d.push:
 			u.say("%s has it all: %s", clean(t.Remote.Name), plural(t.Present, "object"))
 		case t.Objects == 0:
