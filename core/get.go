@@ -287,6 +287,10 @@ func (g *getter) fetchOnce(ctx context.Context, m *Remote, n need, dial *Dial) (
 	own.File = "" // The user has agreed.
 	t, err := g.fetch(ctx, shipment{&own, []need{n}}, TransferOptions{Dial: dial, Meter: g.o.Meter})
 	t.Remote = m
+	var config *RemoteConfigError
+	if errors.As(err, &config) {
+		config.File = m.File
+	}
 	return t, err
 }
 

@@ -2,12 +2,14 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/kept-dev/kept/cas/remote"
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/core/pipeline"
 )
 
@@ -88,6 +90,9 @@ func (p *Project) placeRemote(m *Remote, dir string) (inside bool, err error) {
 	if !filepath.IsAbs(abs) {
 		abs = filepath.Join(dir, abs)
 	}
+	if err := p.checkFolder(abs); err != nil {
+		return false, &RemoteConfigError{Name: m.Name, Err: err}
+	}
 	m.URL = &remote.URL{Scheme: "file", Path: abs}
 	rel, err := filepath.Rel(p.Dir(), abs)
 	if err == nil {
@@ -101,6 +106,20 @@ func (p *Project) placeRemote(m *Remote, dir string) (inside bool, err error) {
 	}
 	m.Text = abs
 	return false, nil
+}
+
+// checkFolder refuses folders that belong to Git, or to kept for other things.
+func (p *Project) checkFolder(abs string) error {
+	real := git.Physical(abs)
+	if real == git.Physical(p.Git.Root) {
+		return errors.New("the top of the repository can't be a remote: want a folder of its own")
+	}
+	for _, dir := range []string{p.Git.CommonDir, p.Git.GitDir, p.Local.Store()} {
+		if rel, err := filepath.Rel(git.Physical(dir), real); err == nil && filepath.IsLocal(rel) {
+			return fmt.Errorf("%s is where Git or kept have their own files: want a folder of its own", dir)
+		}
+	}
+	return nil
 }
 
 func (p *Project) addOwnRemote(m *Remote, table map[string]any) error {

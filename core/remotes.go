@@ -103,7 +103,9 @@ type RemoteConfigError struct {
 	Line int
 	// Local says that the settings of this clone may have it so, and kept.toml may not.
 	Local bool
-	Err   error
+	// Kind says that it is the kind of the remote that can't be opened that way.
+	Kind bool
+	Err  error
 }
 
 func (e *RemoteConfigError) Error() string {

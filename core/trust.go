@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -128,10 +129,18 @@ func (r *Repository) open(ctx context.Context, d *Dial, m *Remote, write bool) (
 		return nil, err
 	}
 	opened, err := d.Open(ctx, m.URL, m.Settings)
-	if err != nil {
-		return nil, &RemoteError{Remote: m, Op: "open", Err: err}
+	var failed *remote.Error
+	switch {
+	case err == nil:
+		return opened, nil
+	case errors.As(err, &failed) && failed.Kind == nil:
+		file := m.File
+		if file == "" {
+			file = r.Local.Config()
+		}
+		return nil, &RemoteConfigError{Name: m.Name, File: file, Kind: true, Err: failed.Err}
 	}
-	return opened, nil
+	return nil, &RemoteError{Remote: m, Op: "open", Err: err}
 }
 
 // agree returns nil if the remote may be used. It has the user say yes or no where that is

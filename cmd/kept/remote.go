@@ -58,7 +58,7 @@ kept uses your credentials for it.`,
 				return err
 			}
 			if u, err := remote.ParseURL(a[1]); err == nil {
-				if err := knownScheme(u); err != nil {
+				if err := checkRemote(cmd.Context(), a[0], u, settings); err != nil {
 					return err
 				}
 			}
@@ -103,14 +103,21 @@ func remoteOptions(options []string) (map[string]string, error) {
 	return settings, nil
 }
 
-// knownScheme refuses a kind of remote that there is none of.
-func knownScheme(u *remote.URL) error {
-	all := schemes()
-	if _, known := all[u.Scheme]; known {
-		return nil
+// checkRemote refuses a kind of remote that there is none of, and what that kind does not know.
+// It asks no remote.
+func checkRemote(ctx context.Context, name string, u *remote.URL, settings remote.Settings) error {
+	r, err := schemes().Open(ctx, u, settings)
+	if err == nil {
+		return r.Close()
 	}
-	_, err := all.Open(context.Background(), u, nil)
-	return err
+	var failed *remote.Error
+	switch {
+	case !errors.As(err, &failed):
+		return err
+	case failed.Kind != nil:
+		return nil // It is written as it should be.
+	}
+	return &core.RemoteConfigError{Name: name, Err: failed.Err}
 }
 
 func newRemoteList(u *ui) *cobra.Command {

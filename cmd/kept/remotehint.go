@@ -170,6 +170,8 @@ func hintConfig(e *core.RemoteConfigError) string {
 	switch {
 	case e.File == "":
 		return "kept remote add --help"
+	case e.Kind:
+		return "kept remote list"
 	case e.Local:
 		return "kept remote add --local " + word(e.Name) + " URL"
 	}
@@ -217,6 +219,8 @@ func hintKind(err error) string {
 		return "kept remote list"
 	case errors.Is(err, remote.ErrReadOnly), errors.Is(err, remote.ErrDenied), errors.Is(err, remote.ErrFull), errors.Is(err, remote.ErrAltered), errors.Is(err, remote.ErrShort):
 		return hintCheck(err)
+	case failed.Kind == nil && !errors.As(err, new(*remote.BodyError)):
+		return "kept remote list" // such as TLS to a server that speaks none
 	}
 	return ""
 }
