@@ -174,6 +174,10 @@ func (g *getter) find(ctx context.Context) (string, *namedArtifact, error) {
 		return "", nil, &FileError{Path: files[0], Rev: g.where(), Err: err}
 	}
 	art, err := pick(lock, name, g.where())
+	var unknown *UnknownArtifactError
+	if errors.As(err, &unknown) {
+		unknown.Foreign = true
+	}
 	return files[0], art, err
 }
 

@@ -121,7 +121,7 @@ func (r *Repository) eachShipment(ctx context.Context, o TransferOptions, do fun
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 {
+	if len(list) == 0 && len(needs) > 0 {
 		return nil, &NoRemoteError{Name: o.Remote}
 	}
 	all := &Transfers{Without: without}

@@ -317,6 +317,8 @@ func hintSource(e *core.MissingSourceError) string {
 
 func hintArtifact(e *core.UnknownArtifactError) string {
 	switch {
+	case e.Foreign:
+		return ""
 	case len(e.Known) == 0 && e.Rev == "":
 		return "kept run"
 	case e.Rev == "":

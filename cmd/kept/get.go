@@ -39,7 +39,7 @@ used for it only if you say so, when asked or with --trust.`,
 			meter.stop()
 			var untrusted *core.UntrustedError
 			if errors.As(err, &untrusted) {
-				untrusted.Command = "kept get --trust " + pathWord(a[0]) + " " + word(a[1])
+				untrusted.Command = trustingGet(o, a)
 			}
 			if err != nil {
 				return err
@@ -57,6 +57,18 @@ used for it only if you say so, when asked or with --trust.`,
 	cmd.Flags().BoolVar(&o.Trust, "trust", false, "use your credentials for the remote that the repository names")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return addExits(cmd, transferExits...)
+}
+
+// trustingGet is the command that was typed, with a yes.
+func trustingGet(o core.GetOptions, a []string) string {
+	command := "kept get --trust"
+	if o.Output != "" {
+		command += " -o " + pathWord(o.Output)
+	}
+	if o.Remote != "" {
+		command += " -r " + word(o.Remote)
+	}
+	return command + " " + pathWord(a[0]) + " " + word(a[1])
 }
 
 func (u *ui) sayGot(got *core.Got) {

@@ -312,6 +312,10 @@ func lacking(done *core.Transfers, d direction) error {
 
 // sayTransfers sums up what was moved before err, if there is one.
 func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err error) {
+	nothing := "nothing to " + strings.TrimPrefix(d.would, "would ") + ": kept.lock names nothing"
+	if len(done.List) == 0 && len(done.Without) == 0 && err == nil {
+		u.say("%s", nothing)
+	}
 	for i, t := range done.List {
 		verb := d.done
 		failed := err != nil && i == len(done.List)-1
@@ -324,7 +328,7 @@ func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err er
 		switch {
 		case t.Objects == 0 && t.Present == 0:
 			if len(t.Missing) == 0 && !failed {
-				u.say("nothing to %s: kept.lock names nothing", strings.TrimPrefix(d.would, "would "))
+				u.say("%s", nothing)
 			}
 		case t.Objects == 0 && (failed || len(t.Missing) > 0):
 			// The error says it.
