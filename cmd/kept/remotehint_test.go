@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/kept-dev/kept/cas/remote"
 	"github.com/kept-dev/kept/core"
@@ -50,4 +54,23 @@ func TestHintCredentials(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSayRetries: a remote that is down is told now and then, not once for each request.
+func TestSayRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var said strings.Builder
+		u := &ui{err: &said}
+		say := u.sayRetries()
+		for range 20 {
+			for range 8 {
+				say(errors.New("connection\x1b refused"), 4*time.Second)
+				say(errors.New("not worth a word"), time.Second)
+			}
+			time.Sleep(time.Second)
+		}
+		if want := strings.Repeat("connection\\x1b refused; trying again in 4s\n", 3); said.String() != want {
+			t.Errorf("said:\n%s", said.String())
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -43,11 +44,23 @@ func schemes() remote.Schemes {
 // openRemote opens a remote that tries again by itself what may work then, and says
 // so where that takes a while.
 func (u *ui) openRemote(ctx context.Context, at *remote.URL, s remote.Settings) (remote.Remote, error) {
-	return openSteady(ctx, at, s, remote.Limits{Retrying: func(err error, after time.Duration) {
-		if after >= sayWait {
-			u.say("%s%s; trying again in %s", u.newLine(), clean(err.Error()), after.Round(time.Second))
+	return openSteady(ctx, at, s, remote.Limits{Retrying: u.sayRetries()})
+}
+
+// sayRetries returns what says that something is tried again. Of many requests that fail at once
+// it is said of one.
+func (u *ui) sayRetries() func(err error, after time.Duration) {
+	var mu sync.Mutex
+	var said time.Time
+	return func(err error, after time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		if after < sayWait || time.Since(said) < sayEvery {
+			return
 		}
-	}})
+		said = time.Now()
+		u.say("%s%s; trying again in %s", u.newLine(), clean(err.Error()), after.Round(time.Second))
+	}
 }
 
 // openToCheck opens a remote that is about to be asked for what can't be had. It does
@@ -65,8 +78,12 @@ func openSteady(ctx context.Context, at *remote.URL, s remote.Settings, limits r
 	return remote.Steady(r, limits), nil
 }
 
-// sayWait is how long kept waits for a remote in silence.
-const sayWait = 3 * time.Second
+const (
+	// sayWait is how long kept waits for a remote in silence.
+	sayWait = 3 * time.Second
+	// sayEvery is how long what was said stands.
+	sayEvery = 8 * time.Second
+)
 
 // newLine takes away what a meter has drawn on a terminal.
 func (u *ui) newLine() string {
