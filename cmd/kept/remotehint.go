@@ -116,7 +116,7 @@ func hintRemote(err error) string {
 		return hintMissingLocally(notThere)
 	case errors.As(err, &notThere):
 		return hintRecorder(notThere)
-	case errors.Is(err, cas.ErrDamaged):
+	case errors.As(err, new(*damagedThereError)):
 		return "git log -1 -- " + lockfile.Name
 	}
 	return hintKind(err)

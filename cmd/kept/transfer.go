@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/cas/remote"
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/report"
 )
@@ -154,13 +156,19 @@ func (u *ui) move(cmd *cobra.Command, f *transferFlags, paths []string, d direct
 	if f.all {
 		command += " --all"
 	}
-	if !d.push && errors.Is(err, cas.ErrDamaged) {
+	if !d.push && isDamagedThere(err) {
 		err = &damagedThereError{err}
 	}
 	return done, nameCommand(err, command+" --remote")
 }
 
-// damagedThereError is a transfer that found something of the remote damaged.
+// isDamagedThere reports whether a remote has something not as a root says, or not any more.
+func isDamagedThere(err error) bool {
+	var failed *remote.Error
+	return errors.Is(err, cas.ErrDamaged) || errors.As(err, &failed) && (errors.Is(failed, fs.ErrNotExist) || errors.Is(failed, remote.ErrShort))
+}
+
+// damagedThereError is a transfer that found something of the remote damaged or gone.
 type damagedThereError struct{ err error }
 
 func (e *damagedThereError) Error() string {
