@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/kept-dev/kept/cas/remote"
 	"github.com/kept-dev/kept/core/git"
@@ -38,7 +39,7 @@ func (p *Project) AddRemote(name, url, dir string, settings map[string]string, l
 		return nil, &RemoteConfigError{Name: name, Err: err}
 	}
 	if m.URL.Scheme == "file" {
-		inside, err := p.placeRemote(m, dir)
+		inside, err := p.placeRemote(m, dir, local)
 		if err != nil {
 			return nil, err
 		}
@@ -85,8 +86,11 @@ func (p *Project) Wants(ctx context.Context) (fetch, push bool, err error) {
 
 // placeRemote makes the path of a folder one that is the same from everywhere, and
 // reports whether it is one that kept.toml may name.
-func (p *Project) placeRemote(m *Remote, dir string) (inside bool, err error) {
+func (p *Project) placeRemote(m *Remote, dir string, local bool) (inside bool, err error) {
 	abs := m.URL.Path
+	if strings.HasPrefix(abs, "~") {
+		return false, &RemoteConfigError{Name: m.Name, Err: fmt.Errorf("%q begins with ~, which only a shell takes for a home folder", abs)}
+	}
 	if !filepath.IsAbs(abs) {
 		abs = filepath.Join(dir, abs)
 	}
@@ -102,6 +106,9 @@ func (p *Project) placeRemote(m *Remote, dir string) (inside bool, err error) {
 		if outside == nil && link == nil {
 			m.Text = rel
 			return true, nil
+		}
+		if outside != nil && !local && !errors.Is(outside, errOutsideRemote) {
+			return false, &RemoteConfigError{Name: m.Name, Err: outside}
 		}
 	}
 	m.Text = abs
