@@ -25,7 +25,8 @@ type GetOptions struct {
 	// Name is that of an artifact, its path, or either behind the folder of its
 	// experiment and a colon.
 	Name string
-	// Output is where it goes; "" is the base name of its path, in the current folder.
+	// Output is where it goes; "" is the base name of its path, in the current folder, and what
+	// ends in a slash is the folder for it.
 	Output string
 	// Remote is the name of the remote there; "" is the default one.
 	Remote string
@@ -131,8 +132,8 @@ func Get(ctx context.Context, o GetOptions) (*Got, error) {
 		return nil, err
 	}
 	got := &Got{Name: art.Name, Path: art.Path, Artifact: art.Artifact, Commit: g.commit, Output: o.Output}
-	if got.Output == "" {
-		got.Output = path.Base(art.Path)
+	if o := got.Output; o == "" || os.IsPathSeparator(o[len(o)-1]) {
+		got.Output = o + path.Base(art.Path)
 	}
 	return got, g.take(ctx, file, art, got)
 }

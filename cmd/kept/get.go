@@ -51,7 +51,7 @@ used for it only if you say so, when asked or with --trust.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "where to put it, instead of its base name here; a `path`")
+	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "where to put it, instead of its base name here; a `path`, or a folder and /")
 	cmd.Flags().StringVarP(&o.Remote, "remote", "r", "", "the `name` of the remote there")
 	cmd.Flags().IntVarP(&jobs, "jobs", "j", 0, "how many requests run at once")
 	cmd.Flags().BoolVar(&o.Trust, "trust", false, "use your credentials for the remote that the repository names")
