@@ -179,7 +179,7 @@ func (f *fetch) findRoots(ctx context.Context, want []Wanted) error {
 // again may help once, and what does not need it can go on.
 func isBad(err error) bool {
 	var corrupt *CorruptError
-	return errors.Is(err, errRoot) || errors.Is(err, errDamaged) || errors.Is(err, fs.ErrNotExist) ||
+	return errors.Is(err, errRoot) || errors.Is(err, ErrDamaged) || errors.Is(err, fs.ErrNotExist) ||
 		errors.Is(err, remote.ErrShort) || errors.As(err, &corrupt)
 }
 

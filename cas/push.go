@@ -18,7 +18,9 @@ import (
 // Missing, and the error says so, after all others were pushed.
 func (l *Local) Push(ctx context.Context, to remote.Remote, want []Wanted, o TransferOptions) (*Transferred, error) {
 	p := &push{wire: newWire(to, o), l: l, result: &Transferred{}, bad: map[groupName]bool{}}
-	if err := p.run(ctx, want); err != nil {
+	err := p.run(ctx, want)
+	p.result.Damaged = len(p.spoiled)
+	if err != nil {
 		return p.result, fmt.Errorf("push: %w", err)
 	}
 	return p.result, nil

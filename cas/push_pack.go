@@ -65,7 +65,7 @@ func (p *push) putPack(ctx context.Context, s *sealed) error {
 	}
 	progress := &sending{meter: p.o.Meter, most: ref.size}
 	put := int64(0)
-	if err != nil || size != ref.size {
+	if err != nil || size != ref.size || p.spoiled[ref.name] {
 		s.progress = progress
 		if err := p.remote.Put(ctx, file, s, ref.size); err != nil {
 			if failed := s.failed.Load(); failed != nil && p.movedBy(*failed) {

@@ -306,6 +306,67 @@ func TestPushRepairs(t *testing.T) {
 	}
 }
 
+// A pack that is there, of the right size, and damaged, is put again by a push that looks.
+func TestPushVerifies(t *testing.T) {
+	for name, at := range map[string]func(size int) int{
+		"the first group": func(int) int { return 40 },
+		"the middle":      func(size int) int { return size / 2 },
+		"the table":       func(size int) int { return size - 100 },
+		"the last byte":   func(size int) int { return size - 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := tiny(t, t.TempDir())
+			want := wantedFiles(put(t, s, noise(1, 1<<20), []byte("b")))
+			r := mem.New()
+			o := known(t)
+			push(t, s, r, o, want...)
+			packs := packsOn(t, r)
+			b := bytes.Clone(get(t, r, packs[1]))
+			b[at(len(b))] ^= 4
+			write(t, r, packs[1], b)
+
+			// Without looking it is believed.
+			if done := push(t, s, r, o, want...); done.Objects != 0 || done.Damaged != 0 {
+				t.Errorf("%+v", done)
+			}
+			o.Verify = true
+			done := push(t, s, r, o, want...)
+			if done.Objects == 0 || done.Damaged != 1 || done.Bytes < int64(len(b))/2 || done.Bytes > 2*int64(len(b)) {
+				t.Errorf("%+v, and the pack has %d bytes", done, len(b))
+			}
+			sound(t, r)
+			if done := push(t, s, r, o, want...); done.Objects != 0 || done.Damaged != 0 || done.Bytes != 0 {
+				t.Errorf("and again: %+v", done)
+			}
+			to := openLocal(t, t.TempDir())
+			fetch(t, to.Local, r, cas.TransferOptions{}, want...)
+			same(t, to.dir, want...)
+		})
+	}
+}
+
+// What a push could rely on for another object is looked at, too.
+func TestPushVerifiesWhatItReliesOn(t *testing.T) {
+	s := tiny(t, t.TempDir())
+	first := wantedFiles(put(t, s, noise(1, 1<<20)))
+	r := mem.New()
+	o := known(t)
+	push(t, s, r, o, first...)
+	for _, name := range packsOn(t, r) {
+		b := bytes.Clone(get(t, r, name))
+		b[len(b)/2] ^= 1
+		write(t, r, name, b)
+	}
+	second := wantedFiles(put(t, s, append(noise(1, 1<<20), "and more"...)))
+	o.Verify = true
+	if done := push(t, s, r, o, second...); done.Reused != 0 || done.Damaged == 0 {
+		t.Errorf("%+v", done)
+	}
+	to := openLocal(t, t.TempDir())
+	fetch(t, to.Local, r, cas.TransferOptions{}, second...)
+	same(t, to.dir, second...)
+}
+
 func write(t testing.TB, r remote.Remote, name string, b []byte) {
 	t.Helper()
 	if err := r.Put(background, name, bytes.NewReader(b), int64(len(b))); err != nil {

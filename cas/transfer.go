@@ -28,6 +28,9 @@ type TransferOptions struct {
 	// Bases are objects that the remote probably has and that the wanted ones may have
 	// much in common with, the likeliest first. Push looks at them only where Known does not help.
 	Bases []Wanted
+	// Verify has Push read the packs of the remote that it relies on. What is damaged there is put
+	// again.
+	Verify bool
 	// DryRun finds out what would be moved and moves nothing.
 	DryRun bool
 	Meter  Meter
@@ -39,6 +42,8 @@ type Transferred struct {
 	Objects, Present int
 	// Bytes were moved, Reused were there already; both as stored.
 	Bytes, Reused int64
+	// Damaged is how many packs of the remote Push has found damaged.
+	Damaged int
 	// Missing are wanted objects that the source does not have whole. The others were
 	// moved nevertheless.
 	Missing []Digest

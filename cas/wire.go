@@ -28,6 +28,8 @@ type wire struct {
 	known  *known
 	// proven are the sizes of packs that the remote was asked about, -1 where it has none.
 	proven map[pack.Name]int64
+	// spoiled are packs that the remote has, and that turned out to be damaged.
+	spoiled map[pack.Name]bool
 }
 
 func newWire(r remote.Remote, o TransferOptions) *wire {
@@ -37,7 +39,7 @@ func newWire(r remote.Remote, o TransferOptions) *wire {
 	if o.Meter == nil {
 		o.Meter = noMeter{}
 	}
-	return &wire{remote: r, o: o, known: openKnown(o.Known), proven: map[pack.Name]int64{}}
+	return &wire{remote: r, o: o, known: openKnown(o.Known), proven: map[pack.Name]int64{}, spoiled: map[pack.Name]bool{}}
 }
 
 type noMeter struct{}
@@ -65,8 +67,8 @@ func (w *wire) each(ctx context.Context, n int, fn func(ctx context.Context, i i
 	return g.Wait()
 }
 
-// errDamaged reports that a file of a remote is not what it has to be.
-var errDamaged = errors.New("it is damaged")
+// ErrDamaged says that a file of a remote is not what it has to be.
+var ErrDamaged = errors.New("it is damaged")
 
 // damaged names a file of the remote that is not what it has to be.
 func (w *wire) damaged(name string, err error) error {
@@ -74,7 +76,7 @@ func (w *wire) damaged(name string, err error) error {
 	if s, ok := w.remote.(fmt.Stringer); ok && s.String() != "" {
 		at = s.String()
 	}
-	return fmt.Errorf("%s: %s: %w: %w", at, name, errDamaged, err)
+	return fmt.Errorf("%s: %s: %w: %w", at, name, ErrDamaged, err)
 }
 
 // get returns a range of a file, which may have up to most bytes where length is negative.
@@ -155,13 +157,16 @@ func (w *wire) table(ctx context.Context, p packRef) (*pack.Table, error) {
 	return t, nil
 }
 
-// prove asks the remote which of the packs it has. What was asked before is not asked again.
+// prove asks the remote which of the packs it has, and with Verify reads them. What was asked before
+// is not asked again.
 func (w *wire) prove(ctx context.Context, packs []packRef) error {
 	var ask []pack.Name
+	var fresh []packRef
 	for _, p := range packs {
 		if _, asked := w.proven[p.name]; !asked {
 			w.proven[p.name] = -1
 			ask = append(ask, p.name)
+			fresh = append(fresh, p)
 		}
 	}
 	if len(ask) > manyPacks {
@@ -181,7 +186,11 @@ func (w *wire) prove(ctx context.Context, packs []packRef) error {
 	for i, name := range ask {
 		w.proven[name] = sizes[i]
 	}
-	return err
+	if err != nil || !w.o.Verify {
+		return err
+	}
+	fresh = slices.DeleteFunc(fresh, func(p packRef) bool { return !w.has(p) })
+	return w.verifyPacks(ctx, fresh)
 }
 
 // proveByList returns those of ask of which a list does not tell.

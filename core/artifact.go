@@ -15,12 +15,17 @@ import (
 	"github.com/kept-dev/kept/lockfile"
 )
 
+// mostShown is how many names of another repository's artifacts an error lists.
+const mostShown = 8
+
 // UnknownArtifactError reports a name that no artifact of a lock has.
 type UnknownArtifactError struct {
 	Name string
 	// Rev is empty for the working tree.
 	Rev   string
 	Known []string
+	// Foreign says that the lock is another repository's.
+	Foreign bool
 }
 
 func (e *UnknownArtifactError) Error() string {
@@ -28,7 +33,14 @@ func (e *UnknownArtifactError) Error() string {
 	if e.Rev != "" {
 		where = e.Rev + ":" + lockfile.Name
 	}
-	return fmt.Sprintf("no artifact %q in %s", e.Name, where)
+	text := fmt.Sprintf("no artifact %q in %s", e.Name, where)
+	if e.Foreign && len(e.Known) > 0 {
+		text += "; it has " + strings.Join(e.Known[:min(len(e.Known), mostShown)], ", ")
+		if more := len(e.Known) - mostShown; more > 0 {
+			text += fmt.Sprintf(" and %d more", more)
+		}
+	}
+	return text
 }
 
 // AmbiguousError reports an artifact name that several stages use.

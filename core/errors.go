@@ -11,8 +11,9 @@ type MissingSourceError struct {
 	Stage string
 	// Paths are as kept.toml names them, Files relative to the worktree.
 	Paths, Files []string
-	// Tracked says that Git has all of them, Kept that the store has.
-	Tracked, Kept bool
+	// Tracked says that Git has all of them, Kept that the store has, Locked that the lock
+	// names them.
+	Tracked, Kept, Locked bool
 }
 
 func (e *MissingSourceError) Error() string {

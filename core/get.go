@@ -25,7 +25,8 @@ type GetOptions struct {
 	// Name is that of an artifact, its path, or either behind the folder of its
 	// experiment and a colon.
 	Name string
-	// Output is where it goes; "" is the base name of its path, in the current folder.
+	// Output is where it goes; "" is the base name of its path, in the current folder, and what
+	// ends in a slash is the folder for it.
 	Output string
 	// Remote is the name of the remote there; "" is the default one.
 	Remote string
@@ -131,8 +132,8 @@ func Get(ctx context.Context, o GetOptions) (*Got, error) {
 		return nil, err
 	}
 	got := &Got{Name: art.Name, Path: art.Path, Artifact: art.Artifact, Commit: g.commit, Output: o.Output}
-	if got.Output == "" {
-		got.Output = path.Base(art.Path)
+	if o := got.Output; o == "" || os.IsPathSeparator(o[len(o)-1]) {
+		got.Output = o + path.Base(art.Path)
 	}
 	return got, g.take(ctx, file, art, got)
 }
@@ -174,6 +175,10 @@ func (g *getter) find(ctx context.Context) (string, *namedArtifact, error) {
 		return "", nil, &FileError{Path: files[0], Rev: g.where(), Err: err}
 	}
 	art, err := pick(lock, name, g.where())
+	var unknown *UnknownArtifactError
+	if errors.As(err, &unknown) {
+		unknown.Foreign = true
+	}
 	return files[0], art, err
 }
 
@@ -267,7 +272,7 @@ func (g *getter) bring(ctx context.Context, file string, art *namedArtifact, got
 	}
 	dial := *g.o.Dial
 	if g.o.Trust {
-		dial.Ask = func(*Remote) (bool, error) { return true, nil }
+		dial.Ask = func(context.Context, *Remote) (bool, error) { return true, nil }
 	}
 	got.From = m.Text
 	got.Transfer, err = g.fetchOnce(ctx, m, n, &dial)
@@ -280,25 +285,17 @@ func (g *getter) bring(ctx context.Context, file string, art *namedArtifact, got
 // fetchOnce fetches from a remote that another repository names: a yes is for now and not noted.
 func (g *getter) fetchOnce(ctx context.Context, m *Remote, n need, dial *Dial) (Transfer, error) {
 	t := Transfer{Remote: m}
-	if m.needsTrust(false) {
-		trusted, err := g.Trusted(m)
-		if err != nil {
-			return t, err
-		}
-		if !trusted && dial.Ask != nil {
-			trusted, err = dial.Ask(m)
-		}
-		if err != nil {
-			return t, err
-		}
-		if !trusted {
-			return t, &UntrustedError{Remote: m}
-		}
+	if _, err := g.mayUse(ctx, dial, m, false); err != nil {
+		return t, err
 	}
 	own := *m
 	own.File = "" // The user has agreed.
 	t, err := g.fetch(ctx, shipment{&own, []need{n}}, TransferOptions{Dial: dial, Meter: g.o.Meter})
 	t.Remote = m
+	var config *RemoteConfigError
+	if errors.As(err, &config) {
+		config.File = m.File
+	}
 	return t, err
 }
 

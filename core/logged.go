@@ -81,10 +81,11 @@ func (r *Repository) checkUntracked(ctx context.Context, files []string) error {
 
 // missingSources says how declared sources that are not there can be had.
 func (r *run) missingSources(ctx context.Context, names []string) error {
-	e := &MissingSourceError{Stage: r.stage.Name, Paths: names, Tracked: true, Kept: true}
+	e := &MissingSourceError{Stage: r.stage.Name, Paths: names, Tracked: true, Kept: true, Locked: true}
 	for _, name := range names {
 		e.Files = append(e.Files, r.join(name))
 		e.Kept = e.Kept && r.hasInput(ctx, name)
+		e.Locked = e.Locked && r.before != nil && r.before.Inputs[name] != nil
 	}
 	tracked, err := r.Git.Tracked(ctx, e.Files)
 	for _, file := range e.Files {

@@ -1,11 +1,16 @@
 package core
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/kept-dev/kept/cas/remote"
+	"github.com/kept-dev/kept/core/git"
 	"github.com/kept-dev/kept/core/pipeline"
 )
 
@@ -34,7 +39,7 @@ func (p *Project) AddRemote(name, url, dir string, settings map[string]string, l
 		return nil, &RemoteConfigError{Name: name, Err: err}
 	}
 	if m.URL.Scheme == "file" {
-		inside, err := p.placeRemote(m, dir)
+		inside, err := p.placeRemote(m, dir, local)
 		if err != nil {
 			return nil, err
 		}
@@ -61,12 +66,36 @@ func (p *Project) AddRemote(name, url, dir string, settings map[string]string, l
 	return m, p.Trust(m)
 }
 
+// Wants tells what a remote can do for this clone: bring what the lock names and the store
+// lacks, or take what commits name that were pushed before there was a remote.
+func (p *Project) Wants(ctx context.Context) (fetch, push bool, err error) {
+	needs, err := p.needsOf(ctx, false)
+	if err != nil {
+		return false, false, err
+	}
+	lacking, err := p.lacking(ctx, needs)
+	if err != nil || len(lacking) > 0 {
+		return len(lacking) > 0, false, err
+	}
+	n, err := p.namer(ctx)
+	if err == nil {
+		needs, err = n.needs(ctx)
+	}
+	return false, slices.ContainsFunc(needs, func(n need) bool { return n.Commit.ID != "" }), err
+}
+
 // placeRemote makes the path of a folder one that is the same from everywhere, and
 // reports whether it is one that kept.toml may name.
-func (p *Project) placeRemote(m *Remote, dir string) (inside bool, err error) {
+func (p *Project) placeRemote(m *Remote, dir string, local bool) (inside bool, err error) {
 	abs := m.URL.Path
+	if strings.HasPrefix(abs, "~") {
+		return false, &RemoteConfigError{Name: m.Name, Err: fmt.Errorf("%q begins with ~, which only a shell takes for a home folder", abs)}
+	}
 	if !filepath.IsAbs(abs) {
 		abs = filepath.Join(dir, abs)
+	}
+	if err := p.checkFolder(abs); err != nil {
+		return false, &RemoteConfigError{Name: m.Name, Err: err}
 	}
 	m.URL = &remote.URL{Scheme: "file", Path: abs}
 	rel, err := filepath.Rel(p.Dir(), abs)
@@ -78,9 +107,26 @@ func (p *Project) placeRemote(m *Remote, dir string) (inside bool, err error) {
 			m.Text = rel
 			return true, nil
 		}
+		if outside != nil && !local && !errors.Is(outside, errOutsideRemote) {
+			return false, &RemoteConfigError{Name: m.Name, Err: outside}
+		}
 	}
 	m.Text = abs
 	return false, nil
+}
+
+// checkFolder refuses folders that belong to Git, or to kept for other things.
+func (p *Project) checkFolder(abs string) error {
+	real := git.Physical(abs)
+	if real == git.Physical(p.Git.Root) {
+		return errors.New("the top of the repository can't be a remote: want a folder of its own")
+	}
+	for _, dir := range []string{p.Git.CommonDir, p.Git.GitDir, p.Local.Store()} {
+		if rel, err := filepath.Rel(git.Physical(dir), real); err == nil && filepath.IsLocal(rel) {
+			return fmt.Errorf("%s is where Git or kept have their own files: want a folder of its own", dir)
+		}
+	}
+	return nil
 }
 
 func (p *Project) addOwnRemote(m *Remote, table map[string]any) error {

@@ -8,7 +8,9 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/cas/remote"
@@ -37,13 +39,34 @@ type Remote struct {
 // Committed reports whether a kept.toml names the remote, which somebody else may have written.
 func (m *Remote) Committed() bool { return m.File != "" }
 
+// Where is the URL of the remote with all of its settings, which say as much about where
+// it leads and as whom. Each is quoted where it could be taken for several.
+func (m *Remote) Where() string {
+	words := append([]string{m.Text}, m.Pairs()...)
+	for i, w := range words {
+		if strings.ContainsFunc(w, func(c rune) bool { return c == '"' || unicode.IsSpace(c) || !unicode.IsPrint(c) }) {
+			words[i] = strconv.Quote(w)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// Pairs are the settings as key=value, in order.
+func (m *Remote) Pairs() []string {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(m.Settings)) {
+		pairs = append(pairs, key+"="+m.Settings[key])
+	}
+	return pairs
+}
+
 // id tells the remote from every other by all that says where it is and how it
 // is opened.
 func (m *Remote) id() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s\n", m.URL)
-	for _, key := range slices.Sorted(maps.Keys(m.Settings)) {
-		fmt.Fprintf(&text, "%s=%s\n", key, m.Settings[key])
+	for _, pair := range m.Pairs() {
+		fmt.Fprintln(&text, pair)
 	}
 	return cas.Sum([]byte(text.String())).Hex()[:32]
 }
@@ -55,6 +78,8 @@ type NoRemoteError struct {
 	Known []string
 	// Foreign says that it is another repository that has none.
 	Foreign bool
+	// Command is what takes the name of one of those that there are.
+	Command string
 }
 
 func (e *NoRemoteError) Error() string {
@@ -78,7 +103,9 @@ type RemoteConfigError struct {
 	Line int
 	// Local says that the settings of this clone may have it so, and kept.toml may not.
 	Local bool
-	Err   error
+	// Kind says that it is the kind of the remote that can't be opened that way.
+	Kind bool
+	Err  error
 }
 
 func (e *RemoteConfigError) Error() string {

@@ -58,6 +58,9 @@ func dropAmbiguous(samples metrics.Samples, lock *lockfile.Lock) {
 	}
 }
 
+// RanHere reports whether a run of this experiment that was locked is known here.
+func (p *Project) RanHere() bool { return len(p.lockedRuns()) > 0 }
+
 // lockedRun is a run of the past that locked a block.
 type lockedRun struct {
 	stage string

@@ -22,6 +22,8 @@ type TransferOptions struct {
 	// Paths choose among what the lock names, relative to the experiment; none is all of it.
 	Paths  []string
 	DryRun bool
+	// Verify has Push read what the remote has, and send again what is damaged.
+	Verify bool
 	// Meter, which may be nil, makes what is told how far it is, for a transfer
 	// with one remote.
 	Meter func(m *Remote) cas.Meter
@@ -34,6 +36,8 @@ type Transfer struct {
 	Objects, Present int
 	// Bytes were moved, Reused were there already; both as stored.
 	Bytes, Reused int64
+	// Damaged is how many packs of the remote Push has found damaged.
+	Damaged int
 	// Missing are objects that neither side has, or that the remote doesn't.
 	Missing []NeededObject
 }
@@ -117,7 +121,7 @@ func (r *Repository) eachShipment(ctx context.Context, o TransferOptions, do fun
 	if err != nil {
 		return nil, err
 	}
-	if len(list) == 0 {
+	if len(list) == 0 && len(needs) > 0 {
 		return nil, &NoRemoteError{Name: o.Remote}
 	}
 	all := &Transfers{Without: without}
@@ -152,7 +156,7 @@ func once(needs []need) []need {
 
 // options are those for the store.
 func (r *Repository) options(m *Remote, o TransferOptions) cas.TransferOptions {
-	opts := cas.TransferOptions{Jobs: o.Dial.Jobs, Known: r.knownOf(m), DryRun: o.DryRun}
+	opts := cas.TransferOptions{Jobs: o.Dial.Jobs, Known: r.knownOf(m), DryRun: o.DryRun, Verify: o.Verify}
 	if o.Meter != nil {
 		opts.Meter = o.Meter(m)
 	}
@@ -164,6 +168,7 @@ func (t *Transfer) add(more *cas.Transferred) {
 	t.Present += more.Present
 	t.Bytes += more.Bytes
 	t.Reused += more.Reused
+	t.Damaged = max(t.Damaged, more.Damaged) // a second look finds the same ones
 }
 
 // push makes the remote have what is needed. What this clone does not have counts
@@ -195,7 +200,7 @@ func (r *Repository) push(ctx context.Context, s shipment, o TransferOptions, ba
 		err = r.pushRest(ctx, to, &t, named(s.needs, done.Missing), opts)
 	}
 	if err != nil {
-		return t, &RemoteError{Name: s.remote.Name, Op: "push", Err: err}
+		return t, &RemoteError{Remote: s.remote, Op: "push", Err: err}
 	}
 	return t, nil
 }
@@ -242,7 +247,7 @@ func (r *Repository) fetch(ctx context.Context, s shipment, o TransferOptions) (
 		t.Missing = objectsOf(named(lacking, done.Missing))
 	}
 	if err != nil {
-		return t, &RemoteError{Name: s.remote.Name, Op: "fetch", Err: err}
+		return t, &RemoteError{Remote: s.remote, Op: "fetch", Err: err}
 	}
 	return t, nil
 }

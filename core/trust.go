@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -16,7 +17,10 @@ type Dial struct {
 	Open remote.Opener
 	// Ask asks the user whether the credentials may be used for a remote that a
 	// repository names. nil: there is nobody to ask.
-	Ask func(m *Remote) (bool, error)
+	Ask func(ctx context.Context, m *Remote) (bool, error)
+	// Login reports whether who reads from a remote of this URL would be logged in, with
+	// credentials of the user. nil: always.
+	Login func(u *remote.URL) (bool, error)
 	// Jobs is how many requests run at once; 0 leaves that to the store.
 	Jobs int
 }
@@ -32,7 +36,7 @@ type UntrustedError struct {
 }
 
 func (e *UntrustedError) Error() string {
-	return fmt.Sprintf("%s names %s as remote %q, and you have not said yet that kept may use your credentials for it", e.Remote.File, e.Remote.Text, e.Remote.Name)
+	return fmt.Sprintf("%s names %s as remote %q, and you have not said yet that kept may use your credentials for it", e.Remote.File, e.Remote.Where(), e.Remote.Name)
 }
 
 // needsTrust reports whether the user has to agree before the remote is used: whoever
@@ -47,6 +51,17 @@ func (m *Remote) needsTrust(write bool) bool {
 		return false
 	}
 	return true
+}
+
+// needsTrust is the same with what is known of the credentials that there are.
+func (d *Dial) needsTrust(m *Remote, write bool) (bool, error) {
+	if !m.needsTrust(write) {
+		return false, nil
+	}
+	if write || d.Login == nil {
+		return true, nil
+	}
+	return d.Login(m.URL)
 }
 
 // Trusted reports whether the remote may be used as it is, with credentials where it takes some.
@@ -110,43 +125,60 @@ func (r *Repository) open(ctx context.Context, d *Dial, m *Remote, write bool) (
 	if err := m.checkPlace(); err != nil {
 		return nil, err
 	}
-	if m.needsTrust(write) {
-		trusted, err := r.Trusted(m)
-		if err != nil {
-			return nil, err
-		}
-		if !trusted {
-			if err := r.askTrust(d, m, write); err != nil {
-				return nil, err
-			}
-		}
+	if err := r.agree(ctx, d, m, write); err != nil {
+		return nil, err
 	}
 	opened, err := d.Open(ctx, m.URL, m.Settings)
-	if err != nil {
-		return nil, &RemoteError{Name: m.Name, Op: "open", Err: err}
+	var failed *remote.Error
+	switch {
+	case err == nil:
+		return opened, nil
+	case errors.As(err, &failed) && failed.Kind == nil:
+		file := m.File
+		if file == "" {
+			file = r.Local.Config()
+		}
+		return nil, &RemoteConfigError{Name: m.Name, File: file, Kind: true, Err: failed.Err}
 	}
-	return opened, nil
+	return nil, &RemoteError{Remote: m, Op: "open", Err: err}
 }
 
-// askTrust has the user say yes or no, and remembers a yes.
-func (r *Repository) askTrust(d *Dial, m *Remote, write bool) error {
-	if d.Ask == nil {
-		return &UntrustedError{Remote: m, Write: write}
-	}
-	yes, err := d.Ask(m)
-	if err != nil {
+// agree returns nil if the remote may be used. It has the user say yes or no where that is
+// needed and not known, and remembers a yes.
+func (r *Repository) agree(ctx context.Context, d *Dial, m *Remote, write bool) error {
+	asked, err := r.mayUse(ctx, d, m, write)
+	if err != nil || !asked {
 		return err
-	}
-	if !yes {
-		return &UntrustedError{Remote: m, Write: write}
 	}
 	return r.Trust(m)
 }
 
+// mayUse is agree, and reports that the user was asked, and has said yes, where agree would
+// remember that.
+func (r *Repository) mayUse(ctx context.Context, d *Dial, m *Remote, write bool) (asked bool, err error) {
+	needed, err := d.needsTrust(m, write)
+	if err != nil || !needed {
+		return false, err
+	}
+	trusted, err := r.Trusted(m)
+	if err != nil || trusted {
+		return false, err
+	}
+	yes := false
+	if d.Ask != nil {
+		if yes, err = d.Ask(ctx, m); err != nil {
+			return false, err
+		}
+	}
+	if !yes {
+		return false, &UntrustedError{Remote: m, Write: write}
+	}
+	return true, nil
+}
+
 // RemoteError reports what could not be done with a remote.
 type RemoteError struct {
-	// Name is what the remote is called here.
-	Name string
+	Remote *Remote
 	// Op is open, push or fetch.
 	Op  string
 	Err error
@@ -156,11 +188,11 @@ func (e *RemoteError) Error() string {
 	reason := strings.TrimPrefix(e.Err.Error(), e.Op+": ")
 	switch e.Op {
 	case "push":
-		return fmt.Sprintf("push to %s: %s", e.Name, reason)
+		return fmt.Sprintf("push to %s: %s", e.Remote.Name, reason)
 	case "fetch":
-		return fmt.Sprintf("fetch from %s: %s", e.Name, reason)
+		return fmt.Sprintf("fetch from %s: %s", e.Remote.Name, reason)
 	}
-	return fmt.Sprintf("open %s: %s", e.Name, reason)
+	return fmt.Sprintf("open %s: %s", e.Remote.Name, reason)
 }
 
 // Unwrap returns e.Err.

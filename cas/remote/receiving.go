@@ -130,6 +130,9 @@ func (r *receiving) connect(cause error) error {
 		r.disconnect()
 		r.broken, r.fresh = nil, 0
 		if cause != nil {
+			if first == nil {
+				first = cause
+			}
 			if r.ends(first, cause) {
 				return first
 			}
@@ -151,7 +154,21 @@ func (r *receiving) ends(first, cause error) bool {
 	if r.shorts++; r.shorts > shortTries {
 		return true
 	}
-	return !again(cause) // such as that there is nothing at that offset
+	return !again(cause) || r.shorts == 1 && r.beyond()
+}
+
+// beyond reports whether the remote says that the file has less than what is asked for. Where
+// it says nothing, asking again for the rest will show what is wrong.
+func (r *receiving) beyond() bool {
+	trial, w := r.s.watch(r.ctx)
+	defer w.end()
+	r.s.stats.Stats.Add(1)
+	size, err := r.s.r.Stat(trial, r.name)
+	if err != nil {
+		return false
+	}
+	end := r.offset + max(r.left, 0)
+	return end > size || !r.bounded && end == size
 }
 
 const shortTries = 3

@@ -268,16 +268,49 @@ func TestSteadyGoesOn(t *testing.T) {
 	}
 }
 
+// TestSteadyReadsWhatIsTooShort: where the file has no more, no other try finds it.
 func TestSteadyReadsWhatIsTooShort(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		offset, length int64
+		// behind is set where the remote itself calls an offset behind the end short.
+		behind bool
+		got    string
+	}{
+		{"more than there is", 1, 100, false, "bc"},
+		{"behind the end", 7, 2, true, ""},
+		{"all from behind the end on", 7, -1, true, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSteady(remote.Limits{})
+				if err := does(t.Context(), s.Remote, "put"); err != nil {
+					t.Fatal(err)
+				}
+				if c.behind {
+					s.Faulty.Set(remotetest.Fault{Op: "get", Forever: true, Err: &remote.Error{Op: "get", Kind: remote.ErrShort}})
+				}
+				start := time.Now()
+				got, err := s.read(t.Context(), "a", c.offset, c.length)
+				if string(got) != c.got || !errors.Is(err, remote.ErrShort) || time.Since(start) != 0 || s.stats.Gets.Load() != 1 {
+					t.Errorf("%q, %v after %s and %d tries", got, err, time.Since(start), s.stats.Gets.Load())
+				}
+			})
+		})
+	}
+}
+
+// TestSteadyAsksAgain: a body that ends early is not the file's end.
+func TestSteadyAsksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSteady(remote.Limits{})
 		if err := does(t.Context(), s.Remote, "put"); err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
-		got, err := s.read(t.Context(), "a", 1, 100)
-		if string(got) != "bc" || !errors.Is(err, remote.ErrShort) || time.Since(start) > 5*time.Second {
-			t.Errorf("%q, %v after %s", got, err, time.Since(start))
+		s.Faulty.Set(remotetest.Fault{Op: "get", Err: &remote.Error{Op: "get", Kind: remote.ErrShort}},
+			remotetest.Fault{How: remotetest.Short, Op: "get", Nth: 2, At: 2}, remotetest.Fault{Op: "stat", Nth: 2, Err: &remote.Error{Op: "stat", Kind: remote.ErrTemporary}})
+		if got, err := s.read(t.Context(), "a", 0, 3); string(got) != "abc" || err != nil {
+			t.Errorf("%q, %v", got, err)
 		}
 	})
 }

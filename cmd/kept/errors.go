@@ -309,12 +309,16 @@ func hintSource(e *core.MissingSourceError) string {
 		return "kept restore " + strings.Join(words, " ")
 	case hasRemote():
 		return "kept pull " + strings.Join(words, " ")
+	case e.Locked && !ranHere():
+		return hintMissing(".")
 	}
 	return ""
 }
 
 func hintArtifact(e *core.UnknownArtifactError) string {
 	switch {
+	case e.Foreign:
+		return ""
 	case len(e.Known) == 0 && e.Rev == "":
 		return "kept run"
 	case e.Rev == "":
@@ -387,18 +391,10 @@ func hintUnavailable(e *core.UnavailableError) string {
 		return "kept pull " + word(e.Name)
 	case hasRemote():
 		return "kept fetch --all"
-	case e.Rev == "":
-		return "kept run"
+	case e.Rev == "" || !ranHere():
+		return hintMissing(".")
 	}
 	return ""
-}
-
-// hintMissing brings back artifacts that no store here has.
-func hintMissing() string {
-	if hasRemote() {
-		return "kept pull"
-	}
-	return "kept run"
 }
 
 // typed returns a path of the worktree as it is typed in the current folder.

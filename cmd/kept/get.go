@@ -39,7 +39,7 @@ used for it only if you say so, when asked or with --trust.`,
 			meter.stop()
 			var untrusted *core.UntrustedError
 			if errors.As(err, &untrusted) {
-				untrusted.Command = "kept get --trust " + pathWord(a[0]) + " " + word(a[1])
+				untrusted.Command = trustingGet(o, a)
 			}
 			if err != nil {
 				return err
@@ -51,12 +51,24 @@ used for it only if you say so, when asked or with --trust.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "where to put it, instead of its base name here; a `path`")
+	cmd.Flags().StringVarP(&o.Output, "output", "o", "", "where to put it, instead of its base name here; a `path`, or a folder and /")
 	cmd.Flags().StringVarP(&o.Remote, "remote", "r", "", "the `name` of the remote there")
 	cmd.Flags().IntVarP(&jobs, "jobs", "j", 0, "how many requests run at once")
 	cmd.Flags().BoolVar(&o.Trust, "trust", false, "use your credentials for the remote that the repository names")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return addExits(cmd, transferExits...)
+}
+
+// trustingGet is the command that was typed, with a yes.
+func trustingGet(o core.GetOptions, a []string) string {
+	command := "kept get --trust"
+	if o.Output != "" {
+		command += " -o " + pathWord(o.Output)
+	}
+	if o.Remote != "" {
+		command += " -r " + word(o.Remote)
+	}
+	return command + " " + pathWord(a[0]) + " " + word(a[1])
 }
 
 func (u *ui) sayGot(got *core.Got) {

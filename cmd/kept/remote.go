@@ -58,7 +58,7 @@ kept uses your credentials for it.`,
 				return err
 			}
 			if u, err := remote.ParseURL(a[1]); err == nil {
-				if err := knownScheme(u); err != nil {
+				if err := checkRemote(cmd.Context(), a[0], u, settings); err != nil {
 					return err
 				}
 			}
@@ -66,21 +66,28 @@ kept uses your credentials for it.`,
 			if err != nil {
 				return err
 			}
-			if m.Committed() {
-				u.say("added remote %s to %s", clean(m.Name), clean(u.display(p.Repository, m.File)))
-				return nil
+			u.sayRemote(p, m, local)
+			if h := hintAdded(cmd.Context(), p, m.Name); h != "" {
+				u.say("%s %s", u.paint(yellow, "hint:"), h)
 			}
-			why := ""
-			if !local {
-				why = ": kept.toml can't name a folder outside of the repository"
-			}
-			u.say("added remote %s to this clone alone%s", clean(m.Name), why)
 			return nil
 		},
 	}
 	cmd.Flags().StringArrayVarP(&options, "option", "o", nil, "a setting of the remote, such as `region=eu-central-1`")
 	cmd.Flags().BoolVar(&local, "local", false, "for this clone alone, not in kept.toml")
 	return addExits(cmd, "2 wrong usage or configuration")
+}
+
+// sayRemote says where a remote was added.
+func (u *ui) sayRemote(p *core.Project, m *core.Remote, local bool) {
+	switch {
+	case m.Committed():
+		u.say("added remote %s to %s", clean(m.Name), clean(u.display(p.Repository, m.File)))
+	case local:
+		u.say("added remote %s to this clone alone", clean(m.Name))
+	default:
+		u.say("added remote %s to this clone alone: kept.toml can't name a folder outside of the repository", clean(m.Name))
+	}
 }
 
 // remoteOptions reads key=value.
@@ -96,14 +103,21 @@ func remoteOptions(options []string) (map[string]string, error) {
 	return settings, nil
 }
 
-// knownScheme refuses a kind of remote that there is none of.
-func knownScheme(u *remote.URL) error {
-	all := schemes()
-	if _, known := all[u.Scheme]; known {
-		return nil
+// checkRemote refuses a kind of remote that there is none of, and what that kind does not know.
+// It asks no remote.
+func checkRemote(ctx context.Context, name string, u *remote.URL, settings remote.Settings) error {
+	r, err := schemes().Open(ctx, u, settings)
+	if err == nil {
+		return r.Close()
 	}
-	_, err := all.Open(context.Background(), u, nil)
-	return err
+	var failed *remote.Error
+	switch {
+	case !errors.As(err, &failed):
+		return err
+	case failed.Kind != nil:
+		return nil // It is written as it should be.
+	}
+	return &core.RemoteConfigError{Name: name, Err: failed.Err}
 }
 
 func newRemoteList(u *ui) *cobra.Command {
@@ -161,7 +175,7 @@ func (u *ui) printRemotes(p *core.Project, list []core.Remote, shapes []remoteJS
 			state = u.paint(yellow, "not trusted yet")
 			untrusted = m.Name
 		}
-		rows = append(rows, []string{clean(m.Name), clean(m.Text), clean(where), state, clean(strings.Join(settingPairs(&list[i]), " "))})
+		rows = append(rows, []string{clean(m.Name), clean(m.Text), clean(where), state, clean(strings.Join(list[i].Pairs(), " "))})
 	}
 	u.printf("%s", strings.ReplaceAll(table(rows, ""), "  \n", "\n"))
 	if untrusted != "" {
@@ -189,15 +203,6 @@ func remoteShape(r *core.Repository, list []core.Remote, m *core.Remote) (remote
 		shape.Default = chosen.Name == m.Name
 	}
 	return shape, err
-}
-
-// settingPairs writes the settings of a remote.
-func settingPairs(m *core.Remote) []string {
-	var pairs []string
-	for _, key := range slices.Sorted(maps.Keys(m.Settings)) {
-		pairs = append(pairs, key+"="+m.Settings[key])
-	}
-	return pairs
 }
 
 func newRemoteRemove(u *ui) *cobra.Command {
@@ -234,15 +239,15 @@ func newRemoteTrust(u *ui) *cobra.Command {
 there, as kept.toml has it now: with another URL or another setting it has to be
 trusted again. It holds for this clone.`,
 		Args: args(cobra.MaximumNArgs(1)),
-		RunE: func(_ *cobra.Command, a []string) error {
-			p, m, err := openRemoteOf(append(a, "")[0])
+		RunE: func(cmd *cobra.Command, a []string) error {
+			p, m, err := openRemoteOf(cmd, append(a, "")[0])
 			if err != nil {
 				return err
 			}
 			if err := p.Trust(m); err != nil {
 				return err
 			}
-			u.say("kept uses your credentials for %s from now on", clean(remoteText(m)))
+			u.say("kept uses your credentials for %s from now on", clean(m.Where()))
 			return nil
 		},
 	}
@@ -250,7 +255,7 @@ trusted again. It holds for this clone.`,
 	return addExits(cmd, "2 wrong usage or configuration")
 }
 
-func openRemoteOf(name string) (*core.Project, *core.Remote, error) {
+func openRemoteOf(cmd *cobra.Command, name string) (*core.Project, *core.Remote, error) {
 	p, err := core.Open(".")
 	if err != nil {
 		return nil, nil, err
@@ -260,7 +265,16 @@ func openRemoteOf(name string) (*core.Project, *core.Remote, error) {
 		return nil, nil, err
 	}
 	m, err := core.ChooseRemote(list, name)
-	return p, m, err
+	return p, m, nameCommand(err, cmd.CommandPath())
+}
+
+// nameCommand has the hint for a remote that has to be named say so with that command.
+func nameCommand(err error, command string) error {
+	var none *core.NoRemoteError
+	if errors.As(err, &none) {
+		none.Command = command
+	}
+	return err
 }
 
 // completeRemotes offers the names of remotes.
@@ -290,7 +304,7 @@ them, removes them again where it can, and says what is not as it has to be. A
 read-only remote is looked at as far as that goes.`,
 		Args: args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			p, m, err := openRemoteOf(append(a, "")[0])
+			p, m, err := openRemoteOf(cmd, append(a, "")[0])
 			if err != nil {
 				return err
 			}
@@ -331,6 +345,7 @@ const caseLimit = 5 * time.Minute
 
 func (u *ui) runChecks(ctx context.Context, place check.Place, quick, tell bool) []checkResult {
 	var results []checkResult
+	denied := map[string]bool{} // operations
 	for _, c := range check.Cases() {
 		if ctx.Err() != nil || quick && c.Large {
 			continue
@@ -341,6 +356,11 @@ func (u *ui) runChecks(ctx context.Context, place check.Place, quick, tell bool)
 		r := checkResult{name: c.Name, err: err}
 		if reason, skipped := check.Skipped(err); skipped {
 			r.skipped, r.err = reason, nil
+		}
+		if op := deniedOp(r.err); denied[op] {
+			r.skipped, r.err = op+" is not allowed", nil // that was said once
+		} else if op != "" {
+			denied[op] = true
 		}
 		results = append(results, r)
 		if r.err != nil && tell && ctx.Err() == nil {
@@ -353,23 +373,33 @@ func (u *ui) runChecks(ctx context.Context, place check.Place, quick, tell bool)
 	return results
 }
 
+// deniedOp returns the operation that the remote does not allow, if err says so.
+func deniedOp(err error) string {
+	var failed *remote.Error
+	if errors.Is(err, remote.ErrDenied) && errors.As(err, &failed) {
+		return failed.Op
+	}
+	return ""
+}
+
 // remoteCheckError is a remote that does not do what it has to.
 type remoteCheckError struct {
-	name   string
+	remote *core.Remote
 	failed int
 	// first is what one of the cases said.
 	first error
 }
 
 func (e *remoteCheckError) Error() string {
-	return fmt.Sprintf("%s does not do what a remote has to: %s failed", e.name, plural(e.failed, "case"))
+	return fmt.Sprintf("%s does not do what a remote has to: %s failed", e.remote.Name, plural(e.failed, "case"))
 }
 
 func (e *remoteCheckError) Unwrap() error { return e.first }
 
 func (u *ui) judgeChecks(m *core.Remote, results []checkResult) error {
-	failed := &remoteCheckError{name: m.Name}
+	failed := &remoteCheckError{remote: m}
 	skipped := map[string]int{}
+	passed := 0
 	for _, r := range results {
 		switch {
 		case r.err != nil:
@@ -379,15 +409,21 @@ func (u *ui) judgeChecks(m *core.Remote, results []checkResult) error {
 			}
 		case r.skipped != "":
 			skipped[r.skipped]++
+		default:
+			passed++
 		}
 	}
 	for _, reason := range slices.Sorted(maps.Keys(skipped)) {
 		u.say("%s left out: %s", plural(skipped[reason], "case"), clean(reason))
 	}
-	if failed.failed > 0 {
+	switch {
+	case failed.failed > 0:
 		return failed
+	case skipped[check.ReadOnly] > 0:
+		u.say("%s can be read as kept relies on (%s)", clean(m.Name), plural(passed, "case"))
+	default:
+		u.say("%s does all that kept relies on (%s)", clean(m.Name), plural(passed, "case"))
 	}
-	u.say("%s does all that kept relies on (%s)", clean(m.Name), plural(len(results), "case"))
 	return nil
 }
 

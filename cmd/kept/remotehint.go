@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/kept-dev/kept/cas/remote"
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/core/git"
+	"github.com/kept-dev/kept/lockfile"
 )
 
 // hasRemote reports whether a remote is configured for the experiment here.
@@ -20,6 +23,50 @@ func hasRemote() bool {
 	}
 	list, err := p.Remotes()
 	return err == nil && len(list) > 0
+}
+
+// ranHere reports whether this clone has run what the lock of the experiment here records. One that
+// has not was most likely cloned from where somebody has.
+func ranHere() bool {
+	p, err := core.Open(".")
+	return err == nil && p.RanHere()
+}
+
+// hintMissing brings back what no store here has, for who types in dir: from a remote, by a
+// run where there was one, and else from where those have it who recorded it.
+func hintMissing(dir string) string {
+	p, err := core.Open(dir)
+	if err != nil {
+		return hintMissingAnywhere()
+	}
+	list, err := p.Remotes()
+	switch {
+	case err != nil:
+		return "kept remote list"
+	case len(list) > 0:
+		return "kept pull"
+	case p.RanHere():
+		return "kept run"
+	}
+	return "kept remote add default URL"
+}
+
+// hintMissingAnywhere is hintMissing where there are experiments only further down.
+func hintMissingAnywhere() string {
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return ""
+	}
+	projects, err := r.Projects(context.Background())
+	if err != nil || len(projects) == 0 {
+		return "kept init"
+	}
+	for _, p := range projects {
+		if list, err := p.Remotes(); err == nil && len(list) > 0 {
+			return "kept pull --all"
+		}
+	}
+	return "cd " + pathWord(typed(projects[0].Rel))
 }
 
 // isRemote reports whether it is a remote that failed, or that does not have what it should.
@@ -34,7 +81,7 @@ func isRemote(err error) bool {
 	case cas.IsDiskFull(err) && !errors.Is(err, remote.ErrFull):
 		return false // the disk here
 	}
-	return errors.As(err, &failed) || errors.As(err, &checked) || errors.As(err, &got)
+	return errors.Is(err, cas.ErrDamaged) || errors.As(err, &failed) || errors.As(err, &checked) || errors.As(err, &got)
 }
 
 // hintRemote says what to type for what is wrong with a remote.
@@ -68,8 +115,9 @@ func hintRemote(err error) string {
 	case errors.As(err, &notThere) && notThere.push:
 		return hintMissingLocally(notThere)
 	case errors.As(err, &notThere):
-		// Whoever recorded it has it.
-		return "git log -1 -- " + pathWord(typed(notThere.first.Lock))
+		return hintRecorder(notThere)
+	case errors.As(err, new(*damagedThereError)):
+		return "git log -1 -- " + lockfile.Name
 	}
 	return hintKind(err)
 }
@@ -90,7 +138,31 @@ func hintNoRemote(e *core.NoRemoteError) string {
 	case e.Name != "":
 		return "kept remote list"
 	}
+	if e.Command != "" {
+		return e.Command + " " + word(e.Known[0])
+	}
 	return "kept push --remote " + word(e.Known[0])
+}
+
+// hintAdded says what a remote that was just added is for, if that is known.
+func hintAdded(ctx context.Context, p *core.Project, name string) string {
+	list, err := p.Remotes()
+	if err != nil {
+		return ""
+	}
+	to := ""
+	if m, err := core.ChooseRemote(list, ""); err != nil || m.Name != name {
+		to = " --remote " + word(name)
+	}
+	switch fetch, push, err := p.Wants(ctx); {
+	case err != nil:
+		return ""
+	case fetch:
+		return "kept pull" + to
+	case push:
+		return "kept push --all" + to
+	}
+	return ""
 }
 
 // hintConfig puts what kept.toml can't have where it can be.
@@ -98,15 +170,25 @@ func hintConfig(e *core.RemoteConfigError) string {
 	switch {
 	case e.File == "":
 		return "kept remote add --help"
+	case e.Kind:
+		return "kept remote list"
 	case e.Local:
 		return "kept remote add --local " + word(e.Name) + " URL"
 	}
 	return "kept remote remove " + word(e.Name)
 }
 
+// hintRecorder names who has it: whoever recorded it.
+func hintRecorder(e *notThereError) string {
+	return "git log -1 -- " + pathWord(typed(e.first.Lock))
+}
+
 // hintMissingLocally makes again what neither side has.
 func hintMissingLocally(e *notThereError) string {
-	if e.first.Kind == "artifact" && e.first.Commit.ID == "" {
+	switch {
+	case !ranHere():
+		return hintRecorder(e)
+	case e.first.Kind == "artifact" && e.first.Commit.ID == "":
 		return "kept run --force"
 	}
 	return "kept fsck"
@@ -126,7 +208,7 @@ func hintKind(err error) string {
 	case errors.Is(err, remote.ErrHostKey):
 		return "ssh " + sshHost(u)
 	case errors.Is(err, remote.ErrCredentials):
-		return hintCredentials(u)
+		return hintCredentials(u, settingsOf(err))
 	case errors.Is(err, remote.ErrNoRemote) && u.Scheme == "file":
 		return "ls -ld " + pathWord(filepath.Dir(u.Path))
 	case errors.Is(err, remote.ErrFull) && u.Scheme == "file":
@@ -136,9 +218,24 @@ func hintKind(err error) string {
 	case errors.Is(err, remote.ErrNoRemote), errors.Is(err, remote.ErrAddress):
 		return "kept remote list"
 	case errors.Is(err, remote.ErrReadOnly), errors.Is(err, remote.ErrDenied), errors.Is(err, remote.ErrFull), errors.Is(err, remote.ErrAltered), errors.Is(err, remote.ErrShort):
-		return "kept remote check"
+		return hintCheck(err)
+	case failed.Kind == nil && !errors.As(err, new(*remote.BodyError)):
+		return "kept remote list" // such as TLS to a server that speaks none
 	}
 	return ""
+}
+
+// hintCheck has the remote tried out, or shows which one it is that was.
+func hintCheck(err error) string {
+	var checked *remoteCheckError
+	var failed *core.RemoteError
+	switch {
+	case errors.As(err, &checked):
+		return "kept remote list"
+	case errors.As(err, &failed) && failed.Remote.Name != core.DefaultRemote:
+		return "kept remote check " + word(failed.Remote.Name)
+	}
+	return "kept remote check"
 }
 
 // sshHost is how ssh is asked to log in there.
@@ -157,20 +254,56 @@ func sshHost(u *remote.URL) string {
 	return word(host)
 }
 
+// settingsOf returns those of the remote that failed with err.
+func settingsOf(err error) remote.Settings {
+	var failed *core.RemoteError
+	var checked *remoteCheckError
+	switch {
+	case errors.As(err, &failed):
+		return failed.Remote.Settings
+	case errors.As(err, &checked):
+		return checked.remote.Settings
+	}
+	return nil
+}
+
 // hintCredentials is how the field logs in to each kind of remote.
-func hintCredentials(u *remote.URL) string {
+func hintCredentials(u *remote.URL, s remote.Settings) string {
 	switch u.Scheme {
 	case "s3":
-		return "aws sts get-caller-identity"
+		return hintS3(s)
 	case "gs":
 		return "gcloud auth application-default login"
 	case "az":
+		if s["endpoint"] != "" {
+			return "export AZURE_STORAGE_KEY=KEY"
+		}
 		return "az login"
 	case "sftp":
 		return "ssh-add -l"
 	case "oci":
 		host, _, _ := strings.Cut(u.Host, "/")
 		return "docker login " + word(host)
+	case "http", "https", "dav", "davs":
+		return "export KEPT_HTTP_HOST=" + word(u.Host) + " KEPT_HTTP_USER=NAME KEPT_HTTP_PASSWORD=PASSWORD"
 	}
 	return ""
+}
+
+// hintS3 tells who one is at AWS, and gives another server the keys that are its own.
+func hintS3(s remote.Settings) string {
+	custom := s["endpoint"] != "" || os.Getenv("AWS_ENDPOINT_URL_S3") != "" || os.Getenv("AWS_ENDPOINT_URL") != ""
+	profile := s["profile"]
+	if profile == "" && os.Getenv("AWS_ACCESS_KEY_ID") == "" {
+		profile = os.Getenv("AWS_PROFILE")
+	}
+	switch {
+	case custom && profile != "":
+		return "aws configure --profile " + word(profile)
+	case custom:
+		return "export AWS_ACCESS_KEY_ID=KEY AWS_SECRET_ACCESS_KEY=SECRET"
+	case profile != "":
+		return "aws sts get-caller-identity --profile " + word(profile)
+	}
+	return "aws sts get-caller-identity"
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -43,11 +44,23 @@ func schemes() remote.Schemes {
 // openRemote opens a remote that tries again by itself what may work then, and says
 // so where that takes a while.
 func (u *ui) openRemote(ctx context.Context, at *remote.URL, s remote.Settings) (remote.Remote, error) {
-	return openSteady(ctx, at, s, remote.Limits{Retrying: func(err error, after time.Duration) {
-		if after >= sayWait {
-			u.say("%s%s; trying again in %s", u.newLine(), clean(err.Error()), after.Round(time.Second))
+	return openSteady(ctx, at, s, remote.Limits{Retrying: u.sayRetries()})
+}
+
+// sayRetries returns what says that something is tried again. Of many requests that fail at once
+// it is said of one.
+func (u *ui) sayRetries() func(err error, after time.Duration) {
+	var mu sync.Mutex
+	var said time.Time
+	return func(err error, after time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		if after < sayWait || time.Since(said) < sayEvery {
+			return
 		}
-	}})
+		said = time.Now()
+		u.say("%s%s; trying again in %s", u.newLine(), clean(err.Error()), after.Round(time.Second))
+	}
 }
 
 // openToCheck opens a remote that is about to be asked for what can't be had. It does
@@ -65,8 +78,12 @@ func openSteady(ctx context.Context, at *remote.URL, s remote.Settings, limits r
 	return remote.Steady(r, limits), nil
 }
 
-// sayWait is how long kept waits for a remote in silence.
-const sayWait = 3 * time.Second
+const (
+	// sayWait is how long kept waits for a remote in silence.
+	sayWait = 3 * time.Second
+	// sayEvery is how long what was said stands.
+	sayEvery = 8 * time.Second
+)
 
 // newLine takes away what a meter has drawn on a terminal.
 func (u *ui) newLine() string {
@@ -79,18 +96,28 @@ func (u *ui) newLine() string {
 // dial returns how remotes are reached. With ask, and where somebody sits at the
 // terminal, it asks before a remote that the repository names gets credentials.
 func (u *ui) dial(jobs int, ask bool) *core.Dial {
-	d := &core.Dial{Open: u.openRemote, Jobs: jobs}
+	d := &core.Dial{Open: u.openRemote, Login: hasLogin, Jobs: jobs}
 	if ask && term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) {
 		d.Ask = u.askTrust
 	}
 	return d
 }
 
+// hasLogin reports whether who reads from a remote of this URL may be logged in.
+func hasLogin(at *remote.URL) (bool, error) {
+	if at.Scheme == "http" || at.Scheme == "https" {
+		return http.HasLogin(at)
+	}
+	return true, nil
+}
+
 // askTrust asks whether the credentials may be used. Anything but a yes is a no.
-func (u *ui) askTrust(m *core.Remote) (bool, error) {
-	question := fmt.Sprintf("%s names %s: use your credentials for it? [y/N] ", clean(m.File), clean(remoteText(m)))
-	fmt.Fprint(u.err, question)
-	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+func (u *ui) askTrust(ctx context.Context, m *core.Remote) (bool, error) {
+	u.write(u.err, fmt.Sprintf("%s names %s: use your credentials for it? [y/N] ", clean(m.File), clean(m.Where())))
+	line, err := readLine(ctx)
+	if err != nil {
+		u.say("") // What follows is no answer.
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, err
 	}
@@ -101,11 +128,21 @@ func (u *ui) askTrust(m *core.Remote) (bool, error) {
 	return false, nil
 }
 
-// remoteText is the URL of a remote with the settings that say where it leads.
-func remoteText(m *core.Remote) string {
-	text := m.Text
-	for _, pair := range settingPairs(m) {
-		text += " " + pair
+// readLine reads a line of standard input, for which nobody has to wait who has interrupted kept.
+func readLine(ctx context.Context) (string, error) {
+	type answer struct {
+		line string
+		err  error
 	}
-	return text
+	given := make(chan answer, 1)
+	go func() {
+		line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		given <- answer{line, err}
+	}()
+	select {
+	case a := <-given:
+		return a.line, a.err
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 }

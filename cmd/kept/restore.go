@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -106,7 +108,7 @@ func (u *ui) sayRestored(repo *core.Repository, r *core.Restored, hook bool) {
 		u.say("%s%s can't be restored: no store here has %s", prefix, show(m.Path), m.Hash.Short())
 	}
 	if len(r.Missing) > 0 {
-		u.say("%s %s", u.paint(yellow, "hint:"), hintMissing())
+		u.say("%s %s", u.paint(yellow, "hint:"), hintMissing(filepath.FromSlash(path.Join(".", u.gitPrefix))))
 	}
 	for _, l := range r.Left {
 		u.say("%s%s is left as it is: %s", prefix, show(l.Path), clean(l.Err.Error()))

@@ -78,6 +78,7 @@ func (u *ui) printStatus(st *core.Status) {
 	restorable := u.printArtifacts(st)
 	u.printUnpushed(st)
 	gone := slices.ContainsFunc(st.Artifacts, func(a core.ArtifactStatus) bool { return !a.Stored })
+	lost := slices.ContainsFunc(st.Artifacts, func(a core.ArtifactStatus) bool { return !a.Stored && a.State == core.Missing })
 	switch {
 	case len(st.Stages) == 0 && st.Count == 0:
 		u.say("no stages yet: describe one in kept.toml, or try one out")
@@ -89,6 +90,8 @@ func (u *ui) printStatus(st *core.Status) {
 		u.say("%s kept restore", u.paint(yellow, "hint:"))
 	case gone && st.Remote != nil:
 		u.say("%s kept pull", u.paint(yellow, "hint:"))
+	case lost:
+		u.say("%s %s", u.paint(yellow, "hint:"), hintMissing("."))
 	case stale:
 		u.say("%s kept run", u.paint(yellow, "hint:"))
 	case len(st.Unpushed) > 0:

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/cas/remote"
 	"github.com/kept-dev/kept/core"
 	"github.com/kept-dev/kept/report"
 )
@@ -18,6 +20,7 @@ type transferFlags struct {
 	remote              string
 	jobs                int
 	all, dryRun, asJSON bool
+	verify              bool // of push alone
 }
 
 func (f *transferFlags) add(cmd *cobra.Command) {
@@ -52,15 +55,20 @@ func newPush(u *ui) *cobra.Command {
 artifacts, inputs that are kept, package lists, histories of metrics. It sends
 what the remote does not have yet, and can be repeated at any time. PATH is an
 artifact's name or path, or a folder. The pre-push hook does the same for the
-commits that git push is about to send.`,
+commits that git push is about to send.
+
+What the remote says that it has is believed. With --verify it is read, as much as
+fetching it would, and what is damaged there is sent again.`,
 		Example: `  kept push
   kept push model --remote backup
-  kept push --all`,
+  kept push --all
+  kept push --all --verify   after a remote was found damaged`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			return u.transfer(cmd, &f, paths, pushing)
 		},
 	}
 	f.add(cmd)
+	cmd.Flags().BoolVar(&f.verify, "verify", false, "read what the remote has, and send again what is damaged")
 	return addExits(cmd, transferExits...)
 }
 
@@ -117,7 +125,7 @@ func (u *ui) transfer(cmd *cobra.Command, f *transferFlags, paths []string, d di
 	if err := f.check(cmd, paths); err != nil {
 		return err
 	}
-	done, err := u.move(cmd.Context(), f, paths, d)
+	done, err := u.move(cmd, f, paths, d)
 	if done == nil {
 		return err
 	}
@@ -133,21 +141,55 @@ func (u *ui) transfer(cmd *cobra.Command, f *transferFlags, paths []string, d di
 }
 
 // move moves what the flags say.
-func (u *ui) move(ctx context.Context, f *transferFlags, paths []string, d direction) (*core.Transfers, error) {
+func (u *ui) move(cmd *cobra.Command, f *transferFlags, paths []string, d direction) (*core.Transfers, error) {
 	meter := u.watchTransfer(d.doing)
 	defer meter.stop()
-	o := core.TransferOptions{Dial: u.dial(f.jobs, true), Remote: f.remote, DryRun: f.dryRun, Meter: meter.of}
+	o := core.TransferOptions{Dial: u.dial(f.jobs, true), Remote: f.remote, DryRun: f.dryRun, Verify: f.verify, Meter: meter.of}
+	var done *core.Transfers
+	var err error
 	if f.all {
-		r, err := core.OpenRepository(".")
-		if err != nil {
-			return nil, err
-		}
-		defer r.Close()
-		if d.push {
-			return r.PushAll(ctx, o)
-		}
-		return r.FetchAll(ctx, o)
+		done, err = moveAll(cmd.Context(), o, d)
+	} else {
+		done, err = moveHere(cmd.Context(), o, paths, d)
 	}
+	command := cmd.CommandPath()
+	if f.all {
+		command += " --all"
+	}
+	if !d.push && isDamagedThere(err) {
+		err = &damagedThereError{err}
+	}
+	return done, nameCommand(err, command+" --remote")
+}
+
+// isDamagedThere reports whether a remote has something not as a root says, or not any more.
+func isDamagedThere(err error) bool {
+	var failed *remote.Error
+	return errors.Is(err, cas.ErrDamaged) || errors.As(err, &failed) && (errors.Is(failed, fs.ErrNotExist) || errors.Is(failed, remote.ErrShort))
+}
+
+// damagedThereError is a transfer that found something of the remote damaged or gone.
+type damagedThereError struct{ err error }
+
+func (e *damagedThereError) Error() string {
+	return e.err.Error() + "\nkept push --verify sends it again, in a clone that has it"
+}
+
+func (e *damagedThereError) Unwrap() error { return e.err }
+
+func moveAll(ctx context.Context, o core.TransferOptions, d direction) (*core.Transfers, error) {
+	r, err := core.OpenRepository(".")
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if d.push {
+		return r.PushAll(ctx, o)
+	}
+	return r.FetchAll(ctx, o)
+}
+
+func moveHere(ctx context.Context, o core.TransferOptions, paths []string, d direction) (*core.Transfers, error) {
 	p, err := core.Open(".")
 	if err != nil {
 		return nil, err
@@ -167,7 +209,7 @@ func (u *ui) pull(cmd *cobra.Command, f *transferFlags, paths []string) error {
 	if err := f.check(cmd, paths); err != nil {
 		return err
 	}
-	done, err := u.move(cmd.Context(), f, paths, fetching)
+	done, err := u.move(cmd, f, paths, fetching)
 	if done == nil {
 		return err
 	}
@@ -278,16 +320,26 @@ func lacking(done *core.Transfers, d direction) error {
 
 // sayTransfers sums up what was moved before err, if there is one.
 func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err error) {
-	for _, t := range done.List {
+	nothing := "nothing to " + strings.TrimPrefix(d.would, "would ") + ": kept.lock names nothing"
+	if len(done.List) == 0 && len(done.Without) == 0 && err == nil {
+		u.say("%s", nothing)
+	}
+	for i, t := range done.List {
 		verb := d.done
+		failed := err != nil && i == len(done.List)-1
 		if dryRun {
 			verb = d.would
 		}
+		if t.Damaged > 0 {
+			u.say("%s %s", u.paint(yellow, "warning:"), clean(damagedText(t, dryRun)))
+		}
 		switch {
 		case t.Objects == 0 && t.Present == 0:
-			if len(t.Missing) == 0 && err == nil {
-				u.say("nothing to %s: kept.lock names nothing", strings.TrimPrefix(d.would, "would "))
+			if len(t.Missing) == 0 && !failed {
+				u.say("%s", nothing)
 			}
+		case t.Objects == 0 && (failed || len(t.Missing) > 0):
+			// The error says it.
 		case t.Objects == 0 && d.push:
 			u.say("%s has it all: %s", clean(t.Remote.Name), plural(t.Present, "object"))
 		case t.Objects == 0:
@@ -299,6 +351,18 @@ func (u *ui) sayTransfers(done *core.Transfers, dryRun bool, d direction, err er
 	for _, dir := range done.Without {
 		u.say("%s no remote is configured for %s", u.paint(yellow, "warning:"), clean(pathOrTop(dir)))
 	}
+}
+
+// damagedText says what push has found damaged on a remote.
+func damagedText(t core.Transfer, dryRun bool) string {
+	was, sent := "was", "is sent again"
+	if t.Damaged > 1 {
+		was = "were"
+	}
+	if dryRun {
+		sent = "would be sent again"
+	}
+	return fmt.Sprintf("%s on %s %s damaged; what is needed of that %s", plural(t.Damaged, "pack"), t.Remote.Name, was, sent)
 }
 
 func pathOrTop(dir string) string {
@@ -348,6 +412,7 @@ type transferJSON struct {
 	Present int          `json:"present"`
 	Bytes   int64        `json:"bytes"`
 	Reused  int64        `json:"reused"`
+	Damaged int          `json:"damaged"`
 	Missing []neededJSON `json:"missing"`
 }
 
@@ -359,7 +424,7 @@ type neededJSON struct {
 func transferShape(done *core.Transfers, dryRun bool) transfersJSON {
 	shape := transfersJSON{Version: 1, DryRun: dryRun, Transfers: []transferJSON{}}
 	for _, t := range done.List {
-		one := transferJSON{t.Remote.Name, t.Remote.Text, t.Objects, t.Present, t.Bytes, t.Reused, []neededJSON{}}
+		one := transferJSON{t.Remote.Name, t.Remote.Text, t.Objects, t.Present, t.Bytes, t.Reused, t.Damaged, []neededJSON{}}
 		for _, o := range t.Missing {
 			one.Missing = append(one.Missing, neededJSON{o.Digest.String(), nameJSON{o.Kind, o.Name, o.Path, o.Lock, o.Commit.ID}})
 		}

@@ -85,8 +85,8 @@ func (u *ui) printChecks(checks []core.Check) {
 		u.printf(", %s in the environment", u.paint(yellow, plural(n, "difference")))
 	}
 	u.printf("\n")
-	if counts[core.Inconclusive] > 0 && hasRemote() {
-		u.say("%s kept pull", u.paint(yellow, "hint:"))
+	if counts[core.Inconclusive] > 0 && (hasRemote() || !ranHere()) {
+		u.say("%s %s", u.paint(yellow, "hint:"), hintMissing("."))
 	}
 }
 

@@ -47,23 +47,12 @@ type place struct {
 
 // Open opens the folder at u. There are no settings.
 func Open(_ context.Context, u *remote.URL, s remote.Settings) (remote.Remote, error) {
-	scheme, dav := "", false
-	switch u.Scheme {
-	case "http", "https":
-		scheme = u.Scheme
-	case "dav":
-		scheme, dav = "http", true
-	case "davs":
-		scheme, dav = "https", true
-	default:
-		return nil, &remote.Error{Op: "open", Remote: u.String(), Err: fmt.Errorf("%q is not HTTP", u.Scheme)}
+	base, dav, err := baseOf(u)
+	if err != nil {
+		return nil, &remote.Error{Op: "open", Remote: u.String(), Err: err}
 	}
 	if err := s.Only(); err != nil {
 		return nil, &remote.Error{Op: "open", Remote: u.String(), Err: err}
-	}
-	base := &url.URL{Scheme: scheme, Host: u.Host}
-	if u.Path != "" {
-		base.Path = "/" + u.Path
 	}
 	login, err := findLogin(base, u.User)
 	if err != nil {
@@ -73,6 +62,25 @@ func Open(_ context.Context, u *remote.URL, s remote.Settings) (remote.Remote, e
 	p.client = &http.Client{Transport: transport(), CheckRedirect: p.redirect}
 	p.seen.Store(!dav || base.Path == "")
 	return p, nil
+}
+
+// baseOf returns where the folder at u is, and whether to speak WebDAV.
+func baseOf(u *remote.URL) (base *url.URL, dav bool, err error) {
+	base = &url.URL{Host: u.Host}
+	if u.Path != "" {
+		base.Path = "/" + u.Path
+	}
+	switch u.Scheme {
+	case "http", "https":
+		base.Scheme = u.Scheme
+	case "dav":
+		base.Scheme, dav = "http", true
+	case "davs":
+		base.Scheme, dav = "https", true
+	default:
+		err = fmt.Errorf("%q is not HTTP", u.Scheme)
+	}
+	return base, dav, err
 }
 
 // at is where a file or, with a slash at its end, a folder is; "" is the root.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/kept-dev/kept/cas/remote"
 )
 
 // login is what is sent to one server to be let in, if anything.
@@ -51,6 +53,16 @@ func findLogin(server *url.URL, user string) (*login, error) {
 		}
 	}
 	return l, nil
+}
+
+// HasLogin reports whether there is a login for the server of a URL.
+func HasLogin(u *remote.URL) (bool, error) {
+	base, _, err := baseOf(u)
+	if err != nil {
+		return false, err
+	}
+	l, err := findLogin(base, u.User)
+	return err == nil && l.from != "", err
 }
 
 func netrcFile() string {

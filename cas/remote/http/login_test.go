@@ -41,6 +41,32 @@ func TestNetrc(t *testing.T) {
 	}
 }
 
+func TestHasLogin(t *testing.T) {
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	if err := os.WriteFile(netrc, []byte("machine files.example.org login ada password x\nmachine files.example.org:8443 login ben password y\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NETRC", netrc)
+	t.Setenv("KEPT_HTTP_HOST", "ci.example.org")
+	t.Setenv("KEPT_HTTP_TOKEN", "z")
+	for url, want := range map[string]bool{
+		"https://files.example.org/x":      true,
+		"https://ben@files.example.org/x":  false,
+		"https://files.example.org:8443/x": true,
+		"https://files.example.org:8444/x": false,
+		"https://ci.example.org":           true,
+		"http://example.org":               false,
+	} {
+		u, err := remote.ParseURL(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has, err := http.HasLogin(u); has != want || err != nil {
+			t.Errorf("%s: %v, %v", url, has, err)
+		}
+	}
+}
+
 func FuzzNetrc(f *testing.F) {
 	f.Add("machine h login ada password x\nmacdef init\n\nmachine i")
 	f.Add(`machine "a b" login "\"" password #`)

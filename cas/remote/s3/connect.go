@@ -157,10 +157,13 @@ func (b *bucket) find(ctx context.Context, l *link) (*link, error) {
 	return nil, fmt.Errorf("%w: the region of the bucket can't be found out: set region", remote.ErrAddress)
 }
 
-// client keeps what a server says of an error in bounds: the SDK reads all of it.
+// client keeps what a server says of an error in bounds: the SDK reads all of it. A large body it
+// announces, so that a server can refuse it before it is sent.
 type client struct{ http.Client }
 
 func (c *client) Do(request *http.Request) (*http.Response, error) {
+	// The SDK asks for that, and leaves out the version without which net/http does not wait.
+	request.Proto, request.ProtoMajor, request.ProtoMinor = "HTTP/1.1", 1, 1
 	response, err := c.Client.Do(request)
 	if err == nil && response.StatusCode >= http.StatusMultipleChoices {
 		response.Body = struct {

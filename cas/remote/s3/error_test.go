@@ -1,12 +1,15 @@
 package s3_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -123,6 +126,34 @@ func wantError(t *testing.T, err, want error, text string) {
 }
 
 // TestHead: the answer to a HEAD has no body, so the reason is asked for by another way.
+// TestRefusedUpload: a server that refuses what it has not read yet ends the connection, and still
+// its reason is the one that is told.
+func TestRefusedUpload(t *testing.T) {
+	var read atomic.Int64
+	r := serves(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, said("AccessDenied", "Access Denied"))
+	})
+	body := &counting{r: bytes.NewReader(content(1, 32<<20)), n: &read}
+	// The checksum that goes ahead reads it once.
+	wantError(t, r.Put(t.Context(), "packs/one.pack", body, 32<<20), remote.ErrDenied, "AccessDenied")
+	if sent := read.Load() - 32<<20; sent != 0 {
+		t.Errorf("%d bytes were sent", sent)
+	}
+}
+
+// counting counts the bytes that are read.
+type counting struct {
+	r io.ReaderAt
+	n *atomic.Int64
+}
+
+func (c *counting) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.r.ReadAt(p, off)
+	c.n.Add(int64(n))
+	return n, err
+}
+
 func TestHead(t *testing.T) {
 	for _, c := range []struct {
 		name   string

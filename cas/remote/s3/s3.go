@@ -54,7 +54,7 @@ type options struct {
 func parse(u *remote.URL, s remote.Settings) (options, error) {
 	o := options{bucket: u.Host, region: s["region"], endpoint: s["endpoint"], profile: s["profile"], role: s["role"]}
 	if u.User != "" || !isBucket(u.Host) {
-		return o, errors.New("want s3://bucket or s3://bucket/prefix; the server goes into the setting endpoint")
+		return o, fmt.Errorf("%q is no name of a bucket: want s3://bucket or s3://bucket/prefix; the server goes into the setting endpoint", strings.TrimPrefix(u.User+"@"+u.Host, "@"))
 	}
 	if err := s.Only("region", "endpoint", "path_style", "profile", "role", "anonymous"); err != nil {
 		return o, err
