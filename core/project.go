@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"time"
 
 	"github.com/kept-dev/kept/cas"
 	"github.com/kept-dev/kept/core/git"
@@ -269,18 +270,34 @@ func (p *Project) lockToWrite() (lock *lockfile.Lock, unusable map[string]pipeli
 // readLock reads and parses a lock of the working tree. The digest is of the
 // file's bytes and zero when there is no file.
 func (r *Repository) readLock(file string) (*lockfile.Lock, cas.Digest, error) {
-	data, err := r.readOwn(file, lockfile.MaxSize)
-	if errors.Is(err, fs.ErrNotExist) {
+	lock, digest, err := readSettled(func() ([]byte, error) { return r.readOwn(file, lockfile.MaxSize) })
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return lockfile.New(), cas.Digest{}, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, cas.Digest{}, &FileError{Path: file, Err: reason(err)}
 	}
-	lock, err := lockfile.Parse(data)
-	if err != nil {
-		return nil, cas.Digest{}, &FileError{Path: file, Err: err}
+	return lock, digest, nil
+}
+
+// settling is how long something has to stay as it is before it counts as wrong.
+const settling = 50 * time.Millisecond
+
+// readSettled reads and parses a lock. Git writes a file where others see it grow, so
+// what does not parse is read again until it stays the same.
+func readSettled(read func() ([]byte, error)) (*lockfile.Lock, cas.Digest, error) {
+	for was := (cas.Digest{}); ; time.Sleep(settling) {
+		data, err := read()
+		if err != nil {
+			return nil, cas.Digest{}, err
+		}
+		lock, err := lockfile.Parse(data)
+		is := cas.Sum(data)
+		if err == nil || is == was {
+			return lock, is, err
+		}
+		was = is
 	}
-	return lock, cas.Sum(data), nil
 }
 
 // LockAt reads the lock of this experiment as it was at rev; a revision without
