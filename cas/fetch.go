@@ -23,6 +23,7 @@ func (l *Local) Fetch(ctx context.Context, from remote.Remote, want []Wanted, o 
 		arriving: map[groupName]*arriving{}, places: map[Digest]place{},
 	}
 	defer f.b.Close()
+	f.b.shelf.soon = true // by the restore
 	if err := f.run(ctx, distinct(want)); err != nil {
 		return f.result, fmt.Errorf("fetch: %w", err)
 	}

@@ -10,9 +10,14 @@ import (
 	"github.com/kept-dev/kept/cas/pack"
 )
 
-// recentBytes is how much of the groups that came last is at hand, plain: chunks that follow each
-// other in a content lie in neighbouring groups, or in few.
-const recentBytes = 16 << 20
+const (
+	// recentBytes is how much of the groups that came last is at hand, plain: chunks that follow each
+	// other in a content lie in neighbouring groups, or in few.
+	recentBytes = 16 << 20
+	// heldBytes is how much is at hand of older groups of which a chunk is still to be hashed. Where
+	// few chunks of a file look different from the others, they share a group from all over it.
+	heldBytes = 16 << 20
+)
 
 // receive reads all groups, and hashes the contents as they come.
 func (f *fetch) receive(ctx context.Context) error {
@@ -37,8 +42,27 @@ type receiver struct {
 	*inflow
 	groups []*arriving
 	next   int // of groups: the first that was not waited for
-	recent []*arriving
-	bytes  int
+	recent shelter
+	held   shelter
+}
+
+// shelter is groups that are at hand, the oldest first.
+type shelter struct {
+	groups []*arriving
+	bytes  int // plain
+}
+
+func (s *shelter) add(g *arriving) {
+	s.groups = append(s.groups, g)
+	s.bytes += int(g.Plain)
+}
+
+// oldest takes the oldest group out.
+func (s *shelter) oldest() *arriving {
+	g := s.groups[0]
+	s.groups = s.groups[1:]
+	s.bytes -= int(g.Plain)
+	return g
 }
 
 // contents hashes the contents that come from the first chunk to the last.
@@ -89,25 +113,43 @@ func (r *receiver) chunk(at place, size int64) ([]byte, error) {
 	if int64(at.at)+size > int64(len(plain)) {
 		return nil, nil
 	}
+	at.group.uses--
 	return plain[at.at:][:size], nil
 }
 
-// upTo waits for the groups before end, and lets go of those that came long before.
+// upTo waits for the groups before end, and lets go of those that came long before and are not
+// needed any more.
 func (r *receiver) upTo(end int) error {
 	for ; r.next < end; r.next++ {
 		g := r.groups[r.next]
 		if err := r.wait(g); err != nil {
 			return err
 		}
-		r.recent = append(r.recent, g)
-		r.bytes += int(g.Plain)
-		for r.bytes > recentBytes && len(r.recent) > 1 {
-			r.bytes -= int(r.recent[0].Plain)
-			r.free(r.recent[0])
-			r.recent = r.recent[1:]
+		r.recent.add(g)
+		for r.recent.bytes > recentBytes && len(r.recent.groups) > 1 {
+			if old := r.recent.oldest(); old.uses > 0 {
+				r.hold(old)
+			} else {
+				r.free(old)
+			}
 		}
 	}
 	return nil
+}
+
+// hold keeps a group at hand, and lets go of those that were held long enough.
+func (r *receiver) hold(g *arriving) {
+	r.held.add(g)
+	for n := len(r.held.groups); n > 0; n-- {
+		if old := r.held.oldest(); old.uses > 0 {
+			r.held.add(old)
+		} else {
+			r.free(old)
+		}
+	}
+	for r.held.bytes > heldBytes {
+		r.free(r.held.oldest())
+	}
 }
 
 // finish puts the manifests of the contents that are right, and makes all durable. Those that

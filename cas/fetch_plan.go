@@ -48,6 +48,23 @@ func (f *fetch) plan(ctx context.Context) error {
 		f.take(b.table, b.Entry)
 	}
 	f.foresee()
+	return f.countUses(ctx)
+}
+
+// countUses counts how many chunks of the contents that are hashed while they come lie in each group.
+func (f *fetch) countUses(ctx context.Context) error {
+	for _, c := range f.cut {
+		if c.err != nil || c.right || c.late {
+			continue
+		}
+		err := f.eachPart(ctx, c.root, func(p part) error {
+			f.places[p.key].group.uses++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

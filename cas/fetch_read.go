@@ -40,6 +40,8 @@ type arriving struct {
 	// take are the entries that are wanted of it; with keep set they go to the store.
 	take []pack.Entry
 	keep bool
+	// uses is how many chunks of it are still to be hashed.
+	uses int
 
 	ready chan struct{} // closed when plain or err is there
 	plain []byte

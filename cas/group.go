@@ -181,10 +181,13 @@ func readEntries(p *pack.Pack, n uint32, entries []pack.Entry, use func(g pack.G
 	return use(g, stored, plain)
 }
 
+// bufferSize is what nearly every group of arrays has room in. One of text gets a larger one.
+const bufferSize = arrayGroup + chunk.Max/2
+
 // plainOf returns room for the plain bytes of a group: buf, if it is large enough.
 func plainOf(buf []byte, g pack.Group) []byte {
 	if cap(buf) < int(g.Plain) {
-		buf = make([]byte, max(int(g.Plain), groupMost))
+		buf = make([]byte, max(int(g.Plain), bufferSize))
 	}
 	return buf[:g.Plain]
 }

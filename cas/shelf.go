@@ -20,7 +20,9 @@ const (
 
 // shelf writes groups into packs, and publishes every pack that is full.
 type shelf struct {
-	l     *Local
+	l *Local
+	// soon says that what is put will be read at once: it is left in the page cache.
+	soon  bool
 	seals chan struct{}
 	work  sync.WaitGroup
 
@@ -71,11 +73,13 @@ func (s *shelf) take(n int64) (*openPack, error) {
 		})
 	}
 	if s.open == nil {
-		file, err := s.l.temp()
+		temp, err := s.l.temp()
 		if err != nil {
 			return nil, err
 		}
-		temp := disk.NewBulk(file)
+		if !s.soon {
+			temp = disk.NewBulk(temp)
+		}
 		w, err := pack.NewWriter(temp)
 		if err != nil {
 			temp.Discard()
