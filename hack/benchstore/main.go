@@ -38,7 +38,15 @@ func main() {
 	flag.StringVar(&b.server.dir, "s3-dir", "", "the `folder` in which it keeps its buckets")
 	flag.StringVar(&b.server.log, "s3-log", "", "the `file` to which it writes a line for each request")
 	flag.BoolVar(&b.keep, "keep", false, "leave the temporary folder, with the repositories of the last round")
+	touching := flag.Bool("touch", false, "use memory and free it, and nothing else: what is done before every sample")
 	flag.Parse()
+	if *touching {
+		if err := touch(); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	b.ctx = ctx
