@@ -11,10 +11,13 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/cas/disk"
+	"github.com/kept-dev/kept/cas/disktest"
 	"github.com/kept-dev/kept/cas/remote"
 	place "github.com/kept-dev/kept/cas/remote/file"
 	"github.com/kept-dev/kept/cas/remote/mem"
@@ -294,6 +297,36 @@ func TestFetchAndCollect(t *testing.T) {
 	fetch(t, openLocal(t, dir).Local, r, cas.TransferOptions{}, want...)
 	same(t, dir, want...)
 	whole(t, dir)
+}
+
+// A file of which few chunks look different from the others, which share groups from all
+// over it, is hashed while it comes, and not read back.
+func TestFetchReadsNothingBack(t *testing.T) {
+	content := noise(1, 48<<20)
+	for at := 4 << 20; at < len(content); at += 8 << 20 {
+		copy(content[at:], prose(uint64(at), 64<<10))
+	}
+	from := openLocal(t, t.TempDir()).Local
+	want := file(put(t, from, content)[0])
+	r := mem.New()
+	push(t, from, r, cas.TransferOptions{}, want)
+	dir := t.TempDir()
+	var reads atomic.Int64
+	faults := disktest.NewFaults(disk.OS, func(op disktest.Op) error {
+		if op.Kind == disktest.Read {
+			reads.Add(1)
+		}
+		return nil
+	})
+	to, err := cas.OpenLocalOn(faults, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetch(t, to, r, cas.TransferOptions{}, want)
+	if n := reads.Load(); n > 10 {
+		t.Errorf("%d reads of the store", n)
+	}
+	same(t, dir, want)
 }
 
 // However much is fetched, little of it is in memory: the remote is a folder, so that all there is is the fetch's.
