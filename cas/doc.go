@@ -43,8 +43,8 @@
 // and back:
 //
 //	read.go      a blob is found, its group read and decoded, its hash compared
-//	content.go   a manifest is followed: groups are decoded ahead of the reader, and
-//	             hashed behind what is written
+//	content.go   a manifest is followed: groups are decoded ahead of the reader
+//	             (ahead.go), and hashed behind what is written (behind.go)
 //	salvage.go   what is damaged goes to quarantine, what is whole beside it stays
 //
 // What nobody needs any more is removed by collect.go, and check.go looks whether
