@@ -154,7 +154,7 @@ func FuzzNext(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seen []byte, seed uint64, size uint) {
 		check(t, cutter{min: 64, average: 128, max: 512}, seen, seed)
 		// Large inputs: what is seen, at random places in random content.
-		large := random(seed, int(size%(3*Max)))
+		large := random(seed, int(size%(Max+Max/4)))
 		for at := 0; len(seen) > 0 && at < len(large); {
 			at += copy(large[at:], seen)
 			seed, _ = splitMix64(seed)
