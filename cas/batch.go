@@ -70,7 +70,7 @@ func (l *Local) Batch() Batch {
 	return &batch{
 		l:       l,
 		shelf:   newShelf(l),
-		slots:   make(chan struct{}, 2*workers()),
+		slots:   make(chan struct{}, 2*workers),
 		claimed: map[Digest]bool{},
 		used:    map[pack.Name]bool{},
 	}

@@ -14,7 +14,7 @@ type hashed struct {
 }
 
 func newHashing(h *Hasher) *hashing {
-	b := &hashing{queue: make(chan hashed, workers()), done: make(chan struct{})}
+	b := &hashing{queue: make(chan hashed, workers), done: make(chan struct{})}
 	go func() {
 		defer close(b.done)
 		for part := range b.queue {

@@ -174,7 +174,7 @@ func (c *check) pack(ctx context.Context, name pack.Name, random *rand.Rand) err
 	var work sync.WaitGroup
 	defer work.Wait()
 	failed := make(chan error, 1)
-	slots := make(chan struct{}, workers())
+	slots := make(chan struct{}, workers)
 	for n := range entries {
 		if !c.o.Full && random.Float64() >= c.o.Sample {
 			continue

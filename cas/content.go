@@ -24,9 +24,9 @@ func (l *Local) openParts(ctx context.Context, d Digest, size int64, each func(c
 	ctx, cancel := context.WithCancel(ctx)
 	c := &contentReader{
 		l: l, ctx: ctx, cancel: cancel, want: d, left: size, hash: NewHasher(),
-		steps: make(chan *step, 4*workers()),
+		steps: make(chan *step, 4*workers),
 	}
-	p := &planner{l: l, ctx: ctx, steps: c.steps, slots: make(chan struct{}, 4*workers())}
+	p := &planner{l: l, ctx: ctx, steps: c.steps, slots: make(chan struct{}, 4*workers)}
 	c.work.Go(func() {
 		defer close(c.steps)
 		if err := p.plan(each); err != nil {

@@ -41,7 +41,7 @@ type group struct {
 var groups = sync.Pool{New: func() any { return &group{bytes: make([]byte, 0, groupMost)} }}
 
 // workers is how many groups are encoded or decoded at once.
-func workers() int { return min(runtime.GOMAXPROCS(0), 16) }
+var workers = min(runtime.GOMAXPROCS(0), 16)
 
 // gathering is the groups that are open, one for each class.
 type gathering struct {

@@ -182,7 +182,7 @@ func (p *push) seal(ctx context.Context, d *draft) (s *sealed, err error) {
 // verify reads groups that are taken as they are, several at once, and compares all that is in them.
 func (p *push) verify(ctx context.Context, pieces []piece) error {
 	g, working := errgroup.WithContext(ctx)
-	g.SetLimit(workers())
+	g.SetLimit(workers)
 	for i := range pieces {
 		piece := &pieces[i]
 		if !piece.whole || working.Err() != nil {

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"runtime"
 	"sync"
 	"unsafe"
 )
@@ -95,6 +96,7 @@ func (b *Bulk) fill(k *block, n, end int) {
 		delete(b.open, k.number)
 		if b.full == nil {
 			b.full, b.done = make(chan *block, waitingBlocks), make(chan struct{})
+			spare()
 			go b.write()
 		}
 	}
@@ -103,6 +105,11 @@ func (b *Bulk) fill(k *block, n, end int) {
 		b.full <- k
 	}
 }
+
+// spare has one goroutine more run at once than there are processors. The one that waits for the
+// disk counts as running for most of that time: Go's scheduler finds out late that a system call
+// takes long, and a processor would be idle.
+var spare = sync.OnceFunc(func() { runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1) })
 
 // write writes full blocks until no more come.
 func (b *Bulk) write() {
