@@ -16,7 +16,7 @@ import (
 
 const (
 	// readSize is how many bytes one request gets, and readPlain what they may decode to.
-	readSize  = 4 << 20
+	readSize  = 8 << 20
 	readPlain = 16 << 20
 	// readGap is how many bytes are read for nothing rather than that one request becomes two.
 	readGap = 100 << 10
