@@ -24,10 +24,10 @@ const (
 	aheadStored = 8 << 20
 	aheadPlain  = 16 << 20
 	aheadGroups = 512
-	// inFlight bounds the bytes of groups, stored and plain, that were asked for and not used up. It has
-	// room for what lies ahead of any group and for what is kept at hand, with the largest groups that
-	// there can be: else who waits for a group could wait for one that waits for room.
-	inFlight = 128 << 20
+	// inFlight bounds the bytes of groups, stored and plain, that were asked for and not used up, but for
+	// two of the largest: there is room for what lies ahead of any group, for one request and for what is
+	// kept at hand. Else who waits for a group could wait for one that waits for room.
+	inFlight = aheadStored + aheadPlain + readSize + readPlain + recentBytes + heldBytes
 )
 
 // arriving is a group that is read from the remote.
@@ -53,6 +53,7 @@ func newArriving(t *farTable, n uint32) *arriving {
 }
 
 func (g *arriving) end() int64   { return g.Offset + int64(g.Stored) }
+func (g *arriving) size() int64  { return int64(g.Stored) + int64(g.Plain) }
 func (g *arriving) file() string { return packFile(g.table.Name()) }
 
 // inflow reads groups of the remote ahead of the one who uses them, which is done in their order.
@@ -68,7 +69,11 @@ type inflow struct {
 func (f *fetch) open(ctx context.Context, groups []*arriving) *inflow {
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(f.o.Jobs + 1) // and the one that gives out the work
-	s := &inflow{f: f, ctx: ctx, work: work, room: semaphore.NewWeighted(inFlight)}
+	largest := int64(0)
+	for _, g := range groups {
+		largest = max(largest, g.size())
+	}
+	s := &inflow{f: f, ctx: ctx, work: work, room: semaphore.NewWeighted(inFlight + 2*largest)}
 	work.Go(func() error { return s.begin(groups) })
 	return s
 }
@@ -113,7 +118,7 @@ func (s *inflow) begin(groups []*arriving) error {
 		run := nextRun(ahead)
 		size := int64(0)
 		for _, g := range run {
-			size += int64(g.Stored) + int64(g.Plain)
+			size += g.size()
 		}
 		if err := s.room.Acquire(s.ctx, size); err != nil {
 			return err
