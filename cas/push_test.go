@@ -335,8 +335,13 @@ func TestPushVerifies(t *testing.T) {
 				t.Errorf("%+v, and the pack has %d bytes", done, len(b))
 			}
 			sound(t, r)
+			var meter tally
+			o.Meter = &meter
 			if done := push(t, s, r, o, want...); done.Objects != 0 || done.Damaged != 0 || done.Bytes != 0 {
 				t.Errorf("and again: %+v", done)
+			}
+			if n := meter.moved.Load(); n < 1<<20 || n != meter.total.Load() {
+				t.Errorf("looking again was metered as %d bytes of %d", n, meter.total.Load())
 			}
 			to := openLocal(t, t.TempDir())
 			fetch(t, to.Local, r, cas.TransferOptions{}, want...)

@@ -15,6 +15,9 @@ import (
 // verifyPacks reads packs that the remote has. One that is damaged counts as not there from now on.
 func (w *wire) verifyPacks(ctx context.Context, packs []packRef) error {
 	bad := make([]bool, len(packs))
+	for _, p := range packs {
+		w.o.Meter.Total(p.size-pack.EndSize(p.table), 0)
+	}
 	err := w.each(ctx, len(packs), func(ctx context.Context, i int) (err error) {
 		for range 2 { // the way may be to blame
 			if err = w.verifyPack(ctx, packs[i]); !isBad(err) {
@@ -35,8 +38,8 @@ func (w *wire) verifyPacks(ctx context.Context, packs []packRef) error {
 
 // verifyPack reads a pack from its first group to its end, and compares all that is in it.
 func (w *wire) verifyPack(ctx context.Context, p packRef) error {
-	file, end := packFile(p.name), pack.EndSize(p.table)
-	b, err := w.get(ctx, file, p.size-end, end, end)
+	file, tail := packFile(p.name), pack.EndSize(p.table)
+	b, err := w.get(ctx, file, p.size-tail, tail, tail)
 	if err != nil {
 		return w.why(ctx, p, err)
 	}
@@ -44,7 +47,7 @@ func (w *wire) verifyPack(ctx context.Context, p packRef) error {
 	if err != nil {
 		return w.damaged(file, err)
 	}
-	body, err := w.remote.Get(ctx, file, 0, p.size-end)
+	body, err := w.remote.Get(ctx, file, 0, p.size-tail)
 	if err != nil {
 		return w.why(ctx, p, err)
 	}
@@ -75,7 +78,9 @@ func (w *wire) verifyPack(ctx context.Context, p packRef) error {
 		if wrong != nil {
 			return w.damaged(file, &pack.DamageError{Pack: p.name, Group: int64(n), Err: wrong})
 		}
-		at = g.Offset + int64(g.Stored)
+		end := g.Offset + int64(g.Stored)
+		w.o.Meter.Moved(end - at)
+		at = end
 	}
 	return nil
 }
