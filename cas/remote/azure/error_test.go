@@ -1,8 +1,6 @@
 package azure_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -58,7 +56,7 @@ func TestAnswers(t *testing.T) {
 			const secret = "c2lnbmF0dXJl"
 			remotetest.UseAzure(t, map[string]string{"AZURE_STORAGE_SAS_TOKEN": "sv=2024-01-01&sig=" + secret})
 			r := open(t, "az://team", remote.Settings{"account": "contoso", "endpoint": server.URL + "/contoso"})
-			err := do(t.Context(), r, test.op)
+			err := remotetest.Do(t.Context(), r, test.op)
 			e := new(remote.Error)
 			if !errors.As(err, &e) || !errors.Is(e.Kind, test.want) {
 				t.Fatalf("got %v, want %v", err, test.want)
@@ -78,7 +76,7 @@ func TestRefused(t *testing.T) {
 	server.Close()
 	remotetest.UseAzure(t, map[string]string{"AZURE_STORAGE_SAS_TOKEN": "sig=c2lnbmF0dXJl"})
 	r := open(t, "az://team", remote.Settings{"account": "contoso", "endpoint": server.URL + "/contoso"})
-	err := do(t.Context(), r, "stat")
+	err := remotetest.Do(t.Context(), r, "stat")
 	if !errors.Is(err, remote.ErrTemporary) || strings.Contains(err.Error(), "sig=") {
 		t.Errorf("got %v, want %v", err, remote.ErrTemporary)
 	}
@@ -92,21 +90,5 @@ func TestForeignEndpoint(t *testing.T) {
 		if !errors.Is(err, remote.ErrCredentials) {
 			t.Errorf("with %v: got %v, want %v", variables, err, remote.ErrCredentials)
 		}
-	}
-}
-
-func do(ctx context.Context, r remote.Remote, op string) error {
-	switch op {
-	case "put":
-		return r.Put(ctx, "packs/a", bytes.NewReader([]byte("text")), 4)
-	case "get":
-		body, err := r.Get(ctx, "packs/a", 1, 2)
-		if err == nil {
-			return body.Close()
-		}
-		return err
-	default:
-		_, err := r.Stat(ctx, "packs/a")
-		return err
 	}
 }

@@ -1,8 +1,6 @@
 package gcs_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -55,7 +53,7 @@ func TestAnswers(t *testing.T) {
 			}))
 			defer server.Close()
 			remotetest.UseGCS(t, server.URL)
-			err := do(t.Context(), open(t, "gs://team", nil), test.op)
+			err := remotetest.Do(t.Context(), open(t, "gs://team", nil), test.op)
 			e := new(remote.Error)
 			if !errors.As(err, &e) || !errors.Is(e.Kind, test.want) || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("got %v, want %v with %q", err, test.want, test.text)
@@ -71,23 +69,7 @@ func TestRefused(t *testing.T) {
 	server := httptest.NewServer(nil)
 	server.Close()
 	remotetest.UseGCS(t, server.URL)
-	if err := do(t.Context(), open(t, "gs://team", nil), "stat"); !errors.Is(err, remote.ErrTemporary) {
+	if err := remotetest.Do(t.Context(), open(t, "gs://team", nil), "stat"); !errors.Is(err, remote.ErrTemporary) {
 		t.Errorf("got %v, want %v", err, remote.ErrTemporary)
-	}
-}
-
-func do(ctx context.Context, r remote.Remote, op string) error {
-	switch op {
-	case "put":
-		return r.Put(ctx, "packs/a", bytes.NewReader([]byte("text")), 4)
-	case "get":
-		body, err := r.Get(ctx, "packs/a", 1, 2)
-		if err == nil {
-			return body.Close()
-		}
-		return err
-	default:
-		_, err := r.Stat(ctx, "packs/a")
-		return err
 	}
 }
