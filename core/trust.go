@@ -64,6 +64,13 @@ func (d *Dial) needsTrust(m *Remote, write bool) (bool, error) {
 	return d.Login(m.URL)
 }
 
+// Public reports whether anybody can read from the remote: then nobody has to be asked, since no
+// credentials go there.
+func (d *Dial) Public(m *Remote) (bool, error) {
+	needed, err := d.needsTrust(m, false)
+	return !needed, err
+}
+
 // Trusted reports whether the remote may be used as it is, with credentials where it takes some.
 func (r *Repository) Trusted(m *Remote) (bool, error) {
 	if !m.needsTrust(true) {

@@ -149,20 +149,20 @@ func newRemoteList(u *ui) *cobra.Command {
 					Remotes []remoteJSON `json:"remotes"`
 				}{1, shapes})
 			}
-			u.printRemotes(p, list, shapes)
-			return nil
+			return u.printRemotes(p, list, shapes)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return addExits(cmd, "2 wrong usage or configuration")
 }
 
-func (u *ui) printRemotes(p *core.Project, list []core.Remote, shapes []remoteJSON) {
+func (u *ui) printRemotes(p *core.Project, list []core.Remote, shapes []remoteJSON) error {
 	if len(list) == 0 {
 		u.say("no remote is configured")
 		u.say("%s kept remote add default URL", u.paint(yellow, "hint:"))
-		return
+		return nil
 	}
+	dial := u.dial(0, false)
 	var rows [][]string
 	untrusted := ""
 	for i, m := range list {
@@ -172,8 +172,16 @@ func (u *ui) printRemotes(p *core.Project, list []core.Remote, shapes []remoteJS
 		}
 		state := u.paint(green, "trusted")
 		if !shapes[i].Trusted {
-			state = u.paint(yellow, "not trusted yet")
-			untrusted = m.Name
+			public, err := dial.Public(&list[i])
+			if err != nil {
+				return err
+			}
+			if public {
+				state = "read without a login"
+			} else {
+				state = u.paint(yellow, "not trusted yet")
+				untrusted = m.Name
+			}
 		}
 		rows = append(rows, []string{clean(m.Name), clean(m.Text), clean(where), state, clean(strings.Join(list[i].Pairs(), " "))})
 	}
@@ -181,6 +189,7 @@ func (u *ui) printRemotes(p *core.Project, list []core.Remote, shapes []remoteJS
 	if untrusted != "" {
 		u.say("%s kept remote trust %s", u.paint(yellow, "hint:"), word(untrusted))
 	}
+	return nil
 }
 
 type remoteJSON struct {
