@@ -15,7 +15,7 @@ func TestAlteredUpload(t *testing.T) {
 		t.Fatal(err)
 	}
 	straight := open(t, raw, settings)
-	server := remotetest.Alter(t, &url.URL{Scheme: service.Scheme, Host: service.Host})
+	server := remotetest.Alter(t, &url.URL{Scheme: service.Scheme, Host: service.Host}, "the content", "uhe content")
 	settings["endpoint"] = server + service.Path
 	remotetest.PutAltered(t, open(t, raw, settings), straight)
 }

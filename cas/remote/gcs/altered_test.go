@@ -8,15 +8,19 @@ import (
 	"github.com/kept-dev/kept/cas/remote/remotetest"
 )
 
-// Between kept and the service one bit of an upload changes.
+// Between kept and the service one bit of an upload changes: of its bytes, or of the name, which is
+// beside them.
 func TestAlteredUpload(t *testing.T) {
-	raw, settings := remotetest.StartGCS(t)
-	service, err := url.Parse(os.Getenv("STORAGE_EMULATOR_HOST"))
-	if err != nil {
-		t.Fatal(err)
+	for from, to := range map[string]string{"the content": "uhe content", "packs/a": "packs/c"} {
+		t.Run(from, func(t *testing.T) {
+			raw, settings := remotetest.StartGCS(t)
+			service, err := url.Parse(os.Getenv("STORAGE_EMULATOR_HOST"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			straight := open(t, raw, settings)
+			remotetest.UseGCS(t, remotetest.Alter(t, service, from, to))
+			remotetest.PutAltered(t, open(t, raw, settings), straight)
+		})
 	}
-	straight := open(t, raw, settings)
-	server := remotetest.Alter(t, service)
-	remotetest.UseGCS(t, server)
-	remotetest.PutAltered(t, open(t, raw, settings), straight)
 }

@@ -54,7 +54,7 @@ func (b *bucket) put(ctx context.Context, name string, body io.ReaderAt, size in
 	err = b.ask(ctx, request{
 		method: http.MethodPost,
 		path:   "/upload/storage/v1/b/" + b.name + "/o",
-		query:  url.Values{"uploadType": {"multipart"}, "fields": {"size,crc32c"}},
+		query:  url.Values{"uploadType": {"multipart"}, "fields": {"name,size,crc32c"}},
 		header: http.Header{"Content-Type": {"multipart/related; boundary=" + boundary}},
 		body:   io.MultiReader(bytes.NewReader([]byte(head)), source, bytes.NewReader([]byte(tail))),
 		size:   int64(len(head)) + size + int64(len(tail)),
@@ -62,8 +62,10 @@ func (b *bucket) put(ctx context.Context, name string, body io.ReaderAt, size in
 	if failed := source.Stop(); failed != nil {
 		return failed
 	}
-	if err == nil && (made.Size != size || made.CRC32C != sum) {
-		return fmt.Errorf("%w: %d bytes with checksum %s, want %d with %s", remote.ErrAltered, made.Size, made.CRC32C, size, sum)
+	if err == nil && (made.Name != b.prefix+name || made.Size != size || made.CRC32C != sum) {
+		// The checksum is that of the bytes: the name was beside them.
+		return fmt.Errorf("%w: the service has made %q of %d bytes with checksum %s, want %d with %s",
+			remote.ErrAltered, made.Name, made.Size, made.CRC32C, size, sum)
 	}
 	return err
 }

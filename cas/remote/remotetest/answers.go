@@ -31,13 +31,13 @@ func Do(ctx context.Context, r remote.Remote, op string) error {
 	}
 }
 
-// Alter starts a server in front of a service that changes one bit of what PutAltered uploads, and
-// returns its URL.
-func Alter(t testing.TB, service *url.URL) string {
+// Alter starts a server in front of a service that changes what is sent, and returns its URL.
+// PutAltered sends "the content" as the file packs/a.
+func Alter(t testing.TB, service *url.URL, from, to string) string {
 	proxy := httputil.NewSingleHostReverseProxy(service)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		body = bytes.ReplaceAll(body, []byte("the content"), []byte("uhe content"))
+		body = bytes.ReplaceAll(body, []byte(from), []byte(to))
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		proxy.ServeHTTP(w, r)
 	}))
