@@ -21,8 +21,8 @@ const (
 	// readGap is how many bytes are read for nothing rather than that one request becomes two.
 	readGap = 100 << 10
 	// aheadStored, aheadPlain and aheadGroups are how far to look for neighbours.
-	aheadStored = 8 << 20
-	aheadPlain  = 16 << 20
+	aheadStored = 10 << 20
+	aheadPlain  = 20 << 20
 	aheadGroups = 512
 	// inFlight bounds the bytes of groups, stored and plain, that were asked for and not used up, but for
 	// two of the largest: there is room for what lies ahead of any group, for one request and for what is
