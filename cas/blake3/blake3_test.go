@@ -63,7 +63,11 @@ func FuzzHasher(f *testing.F) {
 	f.Add(uint32(64*batchSize), uint32(3), uint32(batchSize))
 	f.Fuzz(func(t *testing.T, size, first, second uint32) {
 		content := random(int(size % (1 << 20)))
-		check(t, content, int(first)%(len(content)+1), int(second)%(len(content)+1))
+		has := wide
+		defer func() { wide = has }()
+		for _, wide = range []bool{false, true} {
+			check(t, content, int(first)%(len(content)+1), int(second)%(len(content)+1))
+		}
 	})
 }
 
