@@ -90,10 +90,26 @@ type PackTotal struct {
 // removals a crash leaves undone.
 func (l *Local) Collect(ctx context.Context, o CollectOptions) (*Collected, error) {
 	done, err := l.collect(ctx, o)
+	// What went without a copy has made room for copies.
+	for round := done; IsDiskFull(err) && round != nil && round.Removed.Objects > 0; {
+		if round, err = l.collect(ctx, o); round != nil {
+			done.follow(round)
+		}
+	}
 	if err != nil {
 		return done, fmt.Errorf("collect what is not in use: %w", err)
 	}
 	return done, nil
+}
+
+// follow makes c the result of two collections, of which next was the second.
+func (c *Collected) follow(next *Collected) {
+	before, removed, repacked := c.Before, c.Removed, c.Repacked
+	*c = *next
+	c.Before = before
+	c.Removed.Objects += removed.Objects
+	c.Removed.Bytes += removed.Bytes
+	c.Repacked += repacked
 }
 
 func (l *Local) collect(ctx context.Context, o CollectOptions) (*Collected, error) {
@@ -119,7 +135,7 @@ func (l *Local) collect(ctx context.Context, o CollectOptions) (*Collected, erro
 	}
 	switch {
 	case IsDiskFull(err):
-		c.keepCopied() // there may be packs that go without a copy, and make room
+		c.keepCopied() // there may be packs that go without a copy
 	case err != nil:
 		return nil, err
 	}
@@ -294,7 +310,7 @@ func (c *collection) copy(ctx context.Context, b *batch) error {
 	if err := c.readElsewhere(ctx, rest, c.live); err != nil {
 		return err
 	}
-	staying := c.going[:0]
+	var whole []*goingPack
 	for _, g := range c.going {
 		err := c.copyPack(ctx, b, g, rest, gone)
 		if damage(err) != nil {
@@ -304,9 +320,9 @@ func (c *collection) copy(ctx context.Context, b *batch) error {
 		if err != nil {
 			return err
 		}
-		staying = append(staying, g)
+		whole = append(whole, g)
 	}
-	c.going = staying
+	c.going = whole
 	return nil
 }
 

@@ -10,10 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/kept-dev/kept/cas"
+	"github.com/kept-dev/kept/cas/disk"
+	"github.com/kept-dev/kept/cas/disktest"
 )
 
 // objects makes cas.Objects of digests.
@@ -84,6 +87,35 @@ const day = 24 * time.Hour
 func has(s cas.Store, d cas.Digest) bool {
 	_, err := s.Stat(background, d)
 	return err == nil
+}
+
+// TestCollectFull has no room for a copy until something is removed.
+func TestCollectFull(t *testing.T) {
+	dir := t.TempDir()
+	s := openLocal(t, dir)
+	put(t, s, noise(1, 1<<20))
+	used := put(t, s, noise(2, 1<<20), noise(3, 1<<20))[0]
+	full := true
+	faults := disktest.NewFaults(disk.OS, func(op disktest.Op) error {
+		switch {
+		case op.Kind == disktest.Remove && strings.HasSuffix(op.Name, ".pack"):
+			full = false
+		case op.Kind == disktest.Write && full:
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	l, err := cas.OpenLocalOn(faults, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := collect(t, l, cas.CollectOptions{Live: objects(used)})
+	if done.Removed.Bytes < 2<<20 || done.Before.Packs != 2 || done.After.Packs != 1 || done.Repacked != 1 {
+		t.Errorf("Collect returned %+v", done)
+	}
+	if got, err := readAll(l, used); err != nil || !bytes.Equal(got, noise(2, 1<<20)) {
+		t.Error("what is in use is not there")
+	}
 }
 
 func TestCollect(t *testing.T) {
