@@ -15,6 +15,7 @@ type huffmanDecoder struct {
 	codes   [256]code
 	single  [tableSize]uint16 // the first byte, and its length in the high half
 	table   [tableSize]entry
+	fewer   [tableSize]entry // tables for i bits, from 1<<i on, to fill that one
 }
 
 // read decodes the first lane of b into plane and returns what follows.
@@ -87,21 +88,45 @@ func (h *huffmanDecoder) fillSingle() {
 	}
 }
 
+// fillTable fills the table, by way of those that fewer bits decide: what a code is followed by
+// is an entry of the one for as many bits as it leaves.
 func (h *huffmanDecoder) fillTable() {
-	for i := range h.table {
-		e, length, count := uint64(0), uint(0), uint(0)
-		for count < 6 {
-			s := h.single[i>>length]
-			l := uint(s >> 8)
-			if length+l > maxLength {
-				break
-			}
-			e |= uint64(uint8(s)) << (8 * count)
-			length += l
-			count++
+	var symbols [256]uint8
+	n := 0
+	for v, l := range h.lengths {
+		if l > 0 {
+			symbols[n] = uint8(v)
+			n++
 		}
-		h.table[i] = entry(e | uint64(length)<<48 | uint64(count)<<56)
 	}
+	for bits := 1; bits <= maxLength; bits++ {
+		table := h.table[:]
+		if bits < maxLength {
+			table = h.fewer[1<<bits : 2<<bits]
+			clear(table) // where longer codes begin, nothing is decided
+		}
+		for _, v := range symbols[:n] {
+			length := int(h.lengths[v])
+			if length > bits {
+				continue
+			}
+			first := entry(v) | entry(length)<<48 | 1<<56
+			at := int(h.codes[v].bits())
+			for _, rest := range h.fewer[1<<(bits-length) : 2<<(bits-length)] {
+				table[at] = first + h.after(rest)
+				at += 1 << length
+			}
+		}
+	}
+}
+
+// after returns what an entry adds to one that has one byte, which is all of it or, where it has
+// six, all but the last.
+func (h *huffmanDecoder) after(e entry) entry {
+	if e>>56 == 6 {
+		e -= 1<<56 + entry(h.lengths[uint8(e>>40)])<<48
+	}
+	return e&^(1<<48-1) + e<<8&(1<<48-1)
 }
 
 // perLoad is how often the table is looked into for each eight bytes of a stream:
