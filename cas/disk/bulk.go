@@ -10,7 +10,7 @@ import (
 const (
 	// blockSize is what Bulk writes at once: large enough for a disk to be busy
 	// with it, small enough for the memory of a processor's cache.
-	blockSize = 4 << 20
+	blockSize = 2 << 20
 	// alignment is that of a block in memory and in the file: a page, which is a
 	// multiple of the sectors of any disk.
 	alignment = 4096
@@ -156,12 +156,28 @@ func (b *Bulk) settle() error {
 		case len(b.open) > 1 || k.filled < k.end:
 			err = errHole
 		default:
-			_, err = b.t.WriteAt(k.bytes[:k.filled], k.offset())
+			err = b.writeLast(k)
 		}
 		blocks.Put(k)
 	}
 	clear(b.open)
 	b.fail(err)
+	return err
+}
+
+// writeLast writes the block that is not full: that of a large file as those before it, but for
+// what is less than a page, and that of a small one, which has no other, as any file is.
+func (b *Bulk) writeLast(k *block) error {
+	pages := 0
+	if k.number > 0 {
+		pages = k.filled &^ (alignment - 1)
+	}
+	if pages > 0 {
+		if _, err := b.t.WriteBlock(k.bytes[:pages], k.offset()); err != nil || pages == k.filled {
+			return err
+		}
+	}
+	_, err := b.t.WriteAt(k.bytes[pages:k.filled], k.offset()+int64(pages))
 	return err
 }
 
