@@ -88,8 +88,9 @@ func (b *batch) put(ctx context.Context, r io.Reader) (Digest, int64, error) {
 	if err := b.start(ctx); err != nil {
 		return Digest{}, 0, err
 	}
-	buf := segments.Get().(*[segmentSize]byte)
-	n, err := readFull(ctx, r, buf[:chunk.Max+1])
+	buf := segments.Get().(*segmentBuffer)
+	head := buf[segmentRest:][:chunk.Max+1]
+	n, err := readFull(ctx, r, head)
 	if err == nil {
 		return b.putStream(ctx, buf, n, r)
 	}
@@ -97,7 +98,7 @@ func (b *batch) put(ctx context.Context, r io.Reader) (Digest, int64, error) {
 	if err != io.EOF { //nolint:errorlint // a wrapped io.EOF is a failure and not the end
 		return Digest{}, 0, err
 	}
-	d, err := b.putBlob(ctx, buf[:n])
+	d, err := b.putBlob(ctx, head[:n])
 	return d, int64(n), err
 }
 

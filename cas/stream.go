@@ -11,24 +11,29 @@ import (
 	"github.com/kept-dev/kept/cas/pack"
 )
 
-// segmentSize is how much of a stream is read and cut at once: some groups, and
-// the rest that can't be cut before more is read.
-const segmentSize = 1<<20 + chunk.Max
+const (
+	// segmentRead is how much of a stream is read and cut at once: some groups.
+	segmentRead = 2 << 20
+	// segmentRest is the room before it, for what of the segment before could not be cut
+	// without more.
+	segmentRest = chunk.Max
+)
 
-var segments = sync.Pool{New: func() any { return new([segmentSize]byte) }}
+type segmentBuffer [segmentRest + segmentRead]byte
 
-// segment is a piece of a content, cut into chunks. It is hashed as a part of
-// the whole and, at the same time, chunk by chunk; who is done last frees it.
+var segments = sync.Pool{New: func() any { return new(segmentBuffer) }}
+
+// segment is a piece of a content, cut into chunks. They are kept and, at the same time,
+// what is left behind them goes to the next segment; who is done last frees it.
 type segment struct {
-	buf   *[segmentSize]byte
+	buf   *segmentBuffer
+	start int   // of the first chunk
 	cuts  []int // ends of the chunks
 	users atomic.Int32
 	text  *codec.Nearness // of the stream
 	parts []part          // the chunks, when done is closed
 	done  chan struct{}   // the chunks are claimed, and written or gathered
 }
-
-func (s *segment) bytes() []byte { return s.buf[:s.cuts[len(s.cuts)-1]] }
 
 func (s *segment) release() {
 	if s.users.Add(-1) == 0 {
@@ -42,23 +47,32 @@ type stream struct {
 	b        *batch
 	whole    *Hasher
 	size     int64
-	toHash   chan *segment
-	hashed   chan struct{}
+	extents  chan extent
 	waiting  []*segment // not in the manifest yet, in order
 	text     codec.Nearness
 	manifest manifest
 }
 
+// extent is what was read at once: n bytes, after room for the rest of the extent before.
+type extent struct {
+	buf *segmentBuffer
+	n   int
+	err error // io.EOF says that it is the last
+}
+
 // putStream keeps a content of which buf has the first n bytes. It returns buf
 // to the pool.
-func (b *batch) putStream(ctx context.Context, buf *[segmentSize]byte, n int, r io.Reader) (Digest, int64, error) {
-	s := &stream{b: b, whole: NewHasher(), toHash: make(chan *segment, cap(b.slots)), hashed: make(chan struct{})}
+func (b *batch) putStream(ctx context.Context, buf *segmentBuffer, n int, r io.Reader) (Digest, int64, error) {
+	s := &stream{b: b, whole: NewHasher(), extents: make(chan extent, 1)}
 	s.manifest.most = b.l.nodeParts
 	s.manifest.keep = func(node []byte) (Digest, error) { return b.putBlob(ctx, node) }
-	go s.hashWhole()
-	err := s.cut(ctx, buf, n, r)
-	close(s.toHash)
-	<-s.hashed
+	reading, stop := context.WithCancel(ctx)
+	go s.read(reading, buf, n, r)
+	err := s.cut(ctx)
+	stop()
+	for x := range s.extents { // r is the caller's again when its reader has ended
+		segments.Put(x.buf)
+	}
 	if drained := s.drain(0); err == nil {
 		err = drained
 	}
@@ -69,48 +83,74 @@ func (b *batch) putStream(ctx context.Context, buf *[segmentSize]byte, n int, r 
 	return d, s.size, b.putManifest(d, s)
 }
 
-// cut reads the stream segment by segment and hands each on.
-func (s *stream) cut(ctx context.Context, buf *[segmentSize]byte, n int, r io.Reader) error {
-	for end := false; !end; {
-		m, err := readFull(ctx, r, buf[n:])
+// read reads the stream, ahead of what is cut, and hashes it as a whole, which can't be
+// done in parallel, while it is in the processor's cache.
+func (s *stream) read(ctx context.Context, buf *segmentBuffer, n int, r io.Reader) {
+	defer close(s.extents)
+	for {
+		m, err := readFull(ctx, r, buf[segmentRest+n:])
 		n += m
-		end = err == io.EOF //nolint:errorlint // a wrapped io.EOF is a failure and not the end
-		if err != nil && !end {
+		s.size += int64(n)
+		s.whole.Write(buf[segmentRest : segmentRest+n])
+		select {
+		case s.extents <- extent{buf, n, err}:
+		case <-ctx.Done():
 			segments.Put(buf)
-			return err
+			return
 		}
-		seg := &segment{buf: buf, text: &s.text, done: make(chan struct{})}
-		at := 0
-		for at < n && (end || n-at >= chunk.Max) {
-			at += chunk.Next(buf[at:n])
-			seg.cuts = append(seg.cuts, at)
+		if err != nil {
+			return
 		}
-		if at == 0 {
-			segments.Put(buf) // the content ended with the segment before
-			return nil
-		}
-		rest := segments.Get().(*[segmentSize]byte)
-		n = copy(rest[:], buf[at:n])
-		buf = rest
-		if err := s.send(ctx, seg); err != nil {
-			segments.Put(buf)
-			return err
-		}
+		buf, n = segments.Get().(*segmentBuffer), 0
 	}
-	segments.Put(buf)
-	return nil
 }
 
-// send has a segment hashed and stored in the background.
+// cut makes a segment of every extent and the rest of the one before, and hands it on.
+func (s *stream) cut(ctx context.Context) error {
+	var last *segment
+	var rest []byte // of last
+	defer func() {
+		if last != nil {
+			last.release()
+		}
+	}()
+	for x := range s.extents {
+		seg := &segment{buf: x.buf, start: segmentRest - len(rest), text: &s.text, done: make(chan struct{})}
+		seg.users.Store(1)
+		copy(seg.buf[seg.start:], rest)
+		if last != nil {
+			last.release()
+		}
+		last = seg
+		end := x.err == io.EOF //nolint:errorlint // a wrapped io.EOF is a failure and not the end
+		if x.err != nil && !end {
+			return x.err
+		}
+		at, stop := seg.start, segmentRest+x.n
+		for at < stop && (end || stop-at >= chunk.Max) {
+			at += chunk.Next(seg.buf[at:stop])
+			seg.cuts = append(seg.cuts, at)
+		}
+		rest = seg.buf[at:stop]
+		if len(seg.cuts) > 0 { // the content may have ended with the segment before
+			if err := s.send(ctx, seg); err != nil {
+				return err
+			}
+		}
+		if end {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// send has a segment stored in the background.
 func (s *stream) send(ctx context.Context, seg *segment) error {
 	if err := s.b.slot(ctx); err != nil {
-		segments.Put(seg.buf)
 		return err
 	}
-	seg.users.Store(2)
-	s.size += int64(len(seg.bytes()))
+	seg.users.Add(1)
 	s.waiting = append(s.waiting, seg)
-	s.toHash <- seg
 	s.b.background(func() error {
 		defer seg.release()
 		defer close(seg.done)
@@ -120,15 +160,6 @@ func (s *stream) send(ctx context.Context, seg *segment) error {
 		return err
 	}
 	return s.b.start(ctx)
-}
-
-// hashWhole hashes the content as a whole, which can't be done in parallel.
-func (s *stream) hashWhole() {
-	defer close(s.hashed)
-	for seg := range s.toHash {
-		s.whole.Write(seg.bytes())
-		seg.release()
-	}
 }
 
 // drain moves the parts of finished segments into the manifest, in order, until
@@ -170,60 +201,54 @@ type run struct {
 	entries    []pack.Entry
 }
 
-// putSegment keeps the chunks of a segment that are new. A run that is as good
-// as a group is encoded where it lies.
-func (b *batch) putSegment(seg *segment) error {
-	runs, err := b.newRuns(seg)
-	if err != nil {
-		return err
-	}
-	for _, r := range runs {
-		content := seg.buf[r.start:r.end]
-		if len(content) >= fullSize(r.class)/2 {
-			class := r.class
-			if class == codec.Text {
-				class = seg.text.Class(content)
-			}
-			if err := b.encode(class, [][]byte{content}, r.entries); err != nil {
-				return err
-			}
-		} else if full := b.groups.add(r.class, content, r.entries); full != nil {
-			if err := b.encodeGroup(full); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// newRuns notes the chunks of a segment and returns those that are new. The
+// putSegment notes the chunks of a segment and keeps those that are new. The
 // class is looked for chunk by chunk: a file of weights may have arrays of
 // several types, and a header of text.
-func (b *batch) newRuns(seg *segment) ([]run, error) {
-	var runs []run
-	start := 0
+func (b *batch) putSegment(seg *segment) error {
+	var r run
+	start := seg.start
 	for _, end := range seg.cuts {
 		content := seg.buf[start:end]
 		d := Sum(content)
 		seg.parts = append(seg.parts, part{d, int64(len(content))})
 		fresh, err := b.claim(d)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if fresh {
 			class := codec.Probe(content)
-			last := len(runs) - 1
-			if last < 0 || runs[last].end != start || runs[last].class != class || start-runs[last].start >= fullSize(class) {
-				runs = append(runs, run{class: class, start: start})
-				last++
+			if r.end != start || r.class != class || r.end-r.start >= fullSize(class) {
+				if err := b.putRun(seg, r); err != nil {
+					return err
+				}
+				r = run{class: class, start: start}
 			}
-			r := &runs[last]
 			r.end = end
 			r.entries = append(r.entries, blobEntry(d, start-r.start, len(content)))
 		}
 		start = end
 	}
-	return runs, nil
+	return b.putRun(seg, r)
+}
+
+// putRun keeps a run. One that is as good as a group is encoded where it lies, soon after it was
+// hashed: it is in the processor's cache.
+func (b *batch) putRun(seg *segment, r run) error {
+	if len(r.entries) == 0 {
+		return nil
+	}
+	content := seg.buf[r.start:r.end]
+	if len(content) < fullSize(r.class)/2 {
+		if full := b.groups.add(r.class, content, r.entries); full != nil {
+			return b.encodeGroup(full)
+		}
+		return nil
+	}
+	class := r.class
+	if class == codec.Text {
+		class = seg.text.Class(content)
+	}
+	return b.encode(class, [][]byte{content}, r.entries)
 }
 
 // readFull fills b and returns io.EOF if r ends before b is full. Unlike
