@@ -136,12 +136,12 @@ func copyObject(ctx context.Context, w io.Writer, s Store, d Digest, size int64)
 		return err
 	}
 	defer r.Close()
-	bounded := &boundedWriter{w: w, left: size}
+	bounded := &boundedWriter{w: w, size: size}
 	if err := copyBuffered(bounded, r); err != nil {
 		return fmt.Errorf("object %s: %w", d, err)
 	}
-	if bounded.left > 0 {
-		return fmt.Errorf("object %s: %w: %d bytes, want %d", d, ErrSize, size-bounded.left, size)
+	if bounded.at < size {
+		return fmt.Errorf("object %s: %w: %d bytes, want %d", d, ErrSize, bounded.at, size)
 	}
 	return nil
 }
@@ -160,16 +160,28 @@ func copyBuffered(w io.Writer, r io.Reader) error {
 	return err
 }
 
-// boundedWriter passes on at most left bytes.
+// pieceSize is how much is written at once, and what no write goes across a multiple of.
+// Linux looks for memory of the size of a write in one piece, if the file system can use it, and for
+// 128 KiB or more it may look several times as long as the writing takes
+// (docs/decisions/0014-direct-writes.md).
+const pieceSize = 64 << 10
+
+// boundedWriter writes at most size bytes, in pieces.
 type boundedWriter struct {
-	w    io.Writer
-	left int64
+	w        io.Writer
+	at, size int64
 }
 
-func (b *boundedWriter) Write(p []byte) (int, error) {
-	if int64(len(p)) > b.left {
+func (b *boundedWriter) Write(p []byte) (n int, err error) {
+	if int64(len(p)) > b.size-b.at {
 		return 0, fmt.Errorf("%w: more bytes than it was said to have", ErrSize)
 	}
-	b.left -= int64(len(p))
-	return b.w.Write(p)
+	for n < len(p) && err == nil {
+		end := min(len(p), n+int(pieceSize-b.at%pieceSize))
+		var m int
+		m, err = b.w.Write(p[n:end])
+		n += m
+		b.at += int64(m)
+	}
+	return n, err
 }
