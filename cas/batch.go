@@ -88,7 +88,7 @@ func (b *batch) put(ctx context.Context, r io.Reader) (Digest, int64, error) {
 	if err := b.start(ctx); err != nil {
 		return Digest{}, 0, err
 	}
-	buf := segments.Get().(*segmentBuffer)
+	buf := segments.Get()
 	head := buf[segmentRest:][:chunk.Max+1]
 	n, err := readFull(ctx, r, head)
 	if err == nil {

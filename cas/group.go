@@ -9,6 +9,7 @@ import (
 	"github.com/kept-dev/kept/cas/chunk"
 	"github.com/kept-dev/kept/cas/codec"
 	"github.com/kept-dev/kept/cas/pack"
+	"github.com/kept-dev/kept/internal/reuse"
 )
 
 const (
@@ -38,7 +39,7 @@ type group struct {
 	entries []pack.Entry
 }
 
-var groups = sync.Pool{New: func() any { return &group{bytes: make([]byte, 0, groupMost)} }}
+var groups = reuse.Stack[*group]{New: func() *group { return &group{bytes: make([]byte, 0, groupMost)} }}
 
 // workers is how many groups are encoded or decoded at once.
 var workers = min(runtime.GOMAXPROCS(0), 16)
@@ -59,7 +60,7 @@ func (o *gathering) add(class codec.Class, run []byte, entries []pack.Entry) (fu
 		full, g = g, nil
 	}
 	if g == nil {
-		g = groups.Get().(*group)
+		g = groups.Get()
 		g.class = class
 		o.open[class] = g
 	}
@@ -107,11 +108,11 @@ func (g *group) encode(to appender) error {
 	return err
 }
 
-var encoders = sync.Pool{New: func() any { return codec.NewEncoder() }}
+var encoders = reuse.Stack[*codec.Encoder]{New: codec.NewEncoder}
 
 // encode hands runs of a class on as one group.
 func encode(class codec.Class, runs [][]byte, entries []pack.Entry, to appender) error {
-	e := encoders.Get().(*codec.Encoder)
+	e := encoders.Get()
 	defer encoders.Put(e)
 	method, stored, err := e.Encode(class, runs)
 	if err != nil {

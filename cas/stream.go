@@ -9,27 +9,29 @@ import (
 	"github.com/kept-dev/kept/cas/chunk"
 	"github.com/kept-dev/kept/cas/codec"
 	"github.com/kept-dev/kept/cas/pack"
+	"github.com/kept-dev/kept/internal/reuse"
 )
 
 const (
 	// segmentRead is how much of a stream is read and cut at once: some groups.
-	segmentRead = 2 << 20
+	segmentRead = 1 << 20
 	// segmentRest is the room before it, for what of the segment before could not be cut
 	// without more.
 	segmentRest = chunk.Max
 )
 
-type segmentBuffer [segmentRest + segmentRead]byte
+var segments = reuse.Stack[[]byte]{New: func() []byte { return make([]byte, segmentRest+segmentRead) }}
 
-var segments = sync.Pool{New: func() any { return new(segmentBuffer) }}
-
-// segment is a piece of a content, cut into chunks. They are kept and, at the same time,
-// what is left behind them goes to the next segment; who is done last frees it.
+// segment is a piece of a content. It is hashed as a part of the whole, and cut into chunks
+// that are kept, while what is left behind them goes to the next segment; who is done last frees it.
 type segment struct {
-	buf   *segmentBuffer
-	start int   // of the first chunk
-	cuts  []int // ends of the chunks
+	buf   []byte
+	n     int   // bytes that were read, after room for what is left of the segment before
+	err   error // of reading; io.EOF says that it is the last
 	users atomic.Int32
+
+	start int             // of the first chunk
+	cuts  []int           // ends of the chunks
 	text  *codec.Nearness // of the stream
 	parts []part          // the chunks, when done is closed
 	done  chan struct{}   // the chunks are claimed, and written or gathered
@@ -47,32 +49,29 @@ type stream struct {
 	b        *batch
 	whole    *Hasher
 	size     int64
-	extents  chan extent
+	toCut    chan *segment
+	toHash   chan *segment
 	waiting  []*segment // not in the manifest yet, in order
 	text     codec.Nearness
 	manifest manifest
 }
 
-// extent is what was read at once: n bytes, after room for the rest of the extent before.
-type extent struct {
-	buf *segmentBuffer
-	n   int
-	err error // io.EOF says that it is the last
-}
-
-// putStream keeps a content of which buf has the first n bytes. It returns buf
-// to the pool.
-func (b *batch) putStream(ctx context.Context, buf *segmentBuffer, n int, r io.Reader) (Digest, int64, error) {
-	s := &stream{b: b, whole: NewHasher(), extents: make(chan extent, 1)}
+// putStream keeps a content of which buf, a segment's, has the first n bytes. It returns buf
+// to the others.
+func (b *batch) putStream(ctx context.Context, buf []byte, n int, r io.Reader) (Digest, int64, error) {
+	s := &stream{b: b, whole: NewHasher(), toCut: make(chan *segment, 1), toHash: make(chan *segment, 1)}
 	s.manifest.most = b.l.nodeParts
 	s.manifest.keep = func(node []byte) (Digest, error) { return b.putBlob(ctx, node) }
 	reading, stop := context.WithCancel(ctx)
-	go s.read(reading, buf, n, r)
+	var work sync.WaitGroup
+	work.Go(func() { s.read(reading, buf, n, r) })
+	work.Go(s.hash)
 	err := s.cut(ctx)
 	stop()
-	for x := range s.extents { // r is the caller's again when its reader has ended
-		segments.Put(x.buf)
+	for seg := range s.toCut {
+		seg.release()
 	}
+	work.Wait() // r is the caller's again
 	if drained := s.drain(0); err == nil {
 		err = drained
 	}
@@ -83,50 +82,52 @@ func (b *batch) putStream(ctx context.Context, buf *segmentBuffer, n int, r io.R
 	return d, s.size, b.putManifest(d, s)
 }
 
-// read reads the stream, ahead of what is cut, and hashes it as a whole, which can't be
-// done in parallel, while it is in the processor's cache.
-func (s *stream) read(ctx context.Context, buf *segmentBuffer, n int, r io.Reader) {
-	defer close(s.extents)
+// read reads segments, ahead of what is hashed and cut.
+func (s *stream) read(ctx context.Context, buf []byte, n int, r io.Reader) {
+	defer close(s.toCut)
+	defer close(s.toHash)
 	for {
 		m, err := readFull(ctx, r, buf[segmentRest+n:])
-		n += m
-		s.size += int64(n)
-		s.whole.Write(buf[segmentRest : segmentRest+n])
+		seg := &segment{buf: buf, n: n + m, err: err, text: &s.text, done: make(chan struct{})}
+		seg.users.Store(2)
+		s.size += int64(seg.n)
+		s.toHash <- seg
 		select {
-		case s.extents <- extent{buf, n, err}:
+		case s.toCut <- seg:
 		case <-ctx.Done():
-			segments.Put(buf)
+			seg.release()
 			return
 		}
 		if err != nil {
 			return
 		}
-		buf, n = segments.Get().(*segmentBuffer), 0
+		buf, n = segments.Get(), 0
 	}
 }
 
-// cut makes a segment of every extent and the rest of the one before, and hands it on.
+// hash hashes the content as a whole, which can't be done in parallel.
+func (s *stream) hash() {
+	for seg := range s.toHash {
+		s.whole.Write(seg.buf[segmentRest : segmentRest+seg.n])
+		seg.release()
+	}
+}
+
+// cut cuts every segment, after what is left of the one before, and hands it on.
 func (s *stream) cut(ctx context.Context) error {
-	var last *segment
+	last := new(segment) // none, which has nothing to free
 	var rest []byte // of last
-	defer func() {
-		if last != nil {
-			last.release()
-		}
-	}()
-	for x := range s.extents {
-		seg := &segment{buf: x.buf, start: segmentRest - len(rest), text: &s.text, done: make(chan struct{})}
-		seg.users.Store(1)
+	defer func() { last.release() }()
+	for seg := range s.toCut {
+		seg.start = segmentRest - len(rest)
 		copy(seg.buf[seg.start:], rest)
-		if last != nil {
-			last.release()
-		}
+		last.release()
 		last = seg
-		end := x.err == io.EOF //nolint:errorlint // a wrapped io.EOF is a failure and not the end
-		if x.err != nil && !end {
-			return x.err
+		end := seg.err == io.EOF //nolint:errorlint // a wrapped io.EOF is a failure and not the end
+		if seg.err != nil && !end {
+			return seg.err
 		}
-		at, stop := seg.start, segmentRest+x.n
+		at, stop := seg.start, segmentRest+seg.n
 		for at < stop && (end || stop-at >= chunk.Max) {
 			at += chunk.Next(seg.buf[at:stop])
 			seg.cuts = append(seg.cuts, at)

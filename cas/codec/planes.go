@@ -5,7 +5,8 @@ import (
 	"errors"
 	"math/bits"
 	"slices"
-	"sync"
+
+	"github.com/kept-dev/kept/internal/reuse"
 )
 
 // A group of the Planes method is
@@ -215,10 +216,10 @@ type planesDecoder struct {
 	huffman huffmanDecoder
 }
 
-var planesDecoders = sync.Pool{New: func() any { return new(planesDecoder) }}
+var planesDecoders = reuse.Stack[*planesDecoder]{New: func() *planesDecoder { return new(planesDecoder) }}
 
 func decodePlanes(stored, plain []byte) error {
-	p := planesDecoders.Get().(*planesDecoder)
+	p := planesDecoders.Get()
 	defer planesDecoders.Put(p)
 	return p.decode(stored, plain)
 }

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"sync"
 	"unsafe"
+
+	"github.com/kept-dev/kept/internal/reuse"
 )
 
 const (
@@ -43,7 +45,7 @@ type block struct {
 
 func (k *block) offset() int64 { return k.number * blockSize }
 
-var blocks = sync.Pool{New: func() any {
+var blocks = reuse.Stack[*block]{New: func() *block {
 	b := make([]byte, blockSize+alignment)
 	skip := -uintptr(unsafe.Pointer(&b[0])) & (alignment - 1)
 	return &block{bytes: b[skip : skip+blockSize]}
@@ -79,7 +81,7 @@ func (b *Bulk) block(number int64) (*block, error) {
 	}
 	k := b.open[number]
 	if k == nil {
-		k = blocks.Get().(*block)
+		k = blocks.Get()
 		k.number, k.filled, k.end = number, 0, 0
 		b.open[number] = k
 	}
