@@ -116,7 +116,7 @@ func (s *stream) hash() {
 // cut cuts every segment, after what is left of the one before, and hands it on.
 func (s *stream) cut(ctx context.Context) error {
 	last := new(segment) // none, which has nothing to free
-	var rest []byte // of last
+	var rest []byte      // of last
 	defer func() { last.release() }()
 	for seg := range s.toCut {
 		seg.start = segmentRest - len(rest)
