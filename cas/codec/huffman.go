@@ -148,22 +148,28 @@ func (h *huffmanEncoder) count(plane []byte) {
 	}
 }
 
+// coded returns the bytes that have a code, in room.
+func coded(lengths *[256]uint8, room *[256]uint8) []uint8 {
+	n := 0
+	for v, length := range lengths {
+		if length > 0 {
+			room[n] = uint8(v)
+			n++
+		}
+	}
+	return room[:n]
+}
+
 func (h *huffmanEncoder) fillPairs() {
 	if h.pairs == nil {
 		h.pairs = new([1 << 16]code)
 	}
-	var used [256]uint8
-	n := 0
-	for v, length := range h.lengths {
-		if length > 0 {
-			used[n] = uint8(v)
-			n++
-		}
-	}
-	for _, b := range used[:n] {
+	var room [256]uint8
+	used := coded(&h.lengths, &room)
+	for _, b := range used {
 		cb := h.codes[b]
 		row := h.pairs[int(b)<<8:][:256]
-		for _, a := range used[:n] {
+		for _, a := range used {
 			ca := h.codes[a]
 			row[a] = ca + cb>>8<<(8+ca.length()) + cb&0xff
 		}

@@ -91,21 +91,15 @@ func (h *huffmanDecoder) fillSingle() {
 // fillTable fills the table, by way of those that fewer bits decide: what a code is followed by
 // is an entry of the one for as many bits as it leaves.
 func (h *huffmanDecoder) fillTable() {
-	var symbols [256]uint8
-	n := 0
-	for v, l := range h.lengths {
-		if l > 0 {
-			symbols[n] = uint8(v)
-			n++
-		}
-	}
+	var room [256]uint8
+	symbols := coded(&h.lengths, &room)
 	for bits := 1; bits <= maxLength; bits++ {
 		table := h.table[:]
 		if bits < maxLength {
 			table = h.fewer[1<<bits : 2<<bits]
 			clear(table) // where longer codes begin, nothing is decided
 		}
-		for _, v := range symbols[:n] {
+		for _, v := range symbols {
 			length := int(h.lengths[v])
 			if length > bits {
 				continue
