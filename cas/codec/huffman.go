@@ -149,7 +149,7 @@ func (h *huffmanEncoder) count(plane []byte) {
 }
 
 // coded returns the bytes that have a code, in room.
-func coded(lengths *[256]uint8, room *[256]uint8) []uint8 {
+func coded(lengths, room *[256]uint8) []uint8 {
 	n := 0
 	for v, length := range lengths {
 		if length > 0 {
