@@ -311,7 +311,7 @@ func (b *batch) commit(ctx context.Context) error {
 func (b *batch) writeManifests() error {
 	for _, m := range b.manifests {
 		class := codec.Probe(m.bytes)
-		if err := b.encode(class, [][]byte{m.bytes}, []pack.Entry{m.Entry}); err != nil {
+		if err := b.encode(class, m.bytes, []pack.Entry{m.Entry}); err != nil {
 			return err
 		}
 	}

@@ -96,13 +96,7 @@ type appender func(method codec.Method, plain int, stored []byte, entries []pack
 
 // encode hands an encoded group on and lets go of it.
 func (g *group) encode(to appender) error {
-	runs := make([][]byte, len(g.ends))
-	start := 0
-	for i, end := range g.ends {
-		runs[i] = g.bytes[start:end]
-		start = end
-	}
-	err := encode(g.class, runs, g.entries, to)
+	err := encode(g.class, g.bytes, g.ends, g.entries, to)
 	g.bytes, g.ends, g.entries = g.bytes[:0], g.ends[:0], g.entries[:0]
 	groups.Put(g)
 	return err
@@ -110,19 +104,15 @@ func (g *group) encode(to appender) error {
 
 var encoders = reuse.Stack[*codec.Encoder]{New: codec.NewEncoder}
 
-// encode hands runs of a class on as one group.
-func encode(class codec.Class, runs [][]byte, entries []pack.Entry, to appender) error {
+// encode hands plain, which is runs of a class that have these ends, on as one group.
+func encode(class codec.Class, plain []byte, ends []int, entries []pack.Entry, to appender) error {
 	e := encoders.Get()
 	defer encoders.Put(e)
-	method, stored, err := e.Encode(class, runs)
+	method, stored, err := e.Encode(class, plain, ends)
 	if err != nil {
 		return err
 	}
-	plain := 0
-	for _, run := range runs {
-		plain += len(run)
-	}
-	return to(method, plain, stored, entries)
+	return to(method, len(plain), stored, entries)
 }
 
 // keep adds entries of a group whose plain bytes are given, and hands on the groups that become full.
@@ -142,9 +132,9 @@ func (o *gathering) keep(entries []pack.Entry, plain []byte, to appender) error 
 // encodeGroup appends a full group to the open pack.
 func (b *batch) encodeGroup(g *group) error { return g.encode(b.shelf.append) }
 
-// encode appends runs of a class to the open pack as one group.
-func (b *batch) encode(class codec.Class, runs [][]byte, entries []pack.Entry) error {
-	return encode(class, runs, entries, b.shelf.append)
+// encode appends one run to the open pack as a group.
+func (b *batch) encode(class codec.Class, run []byte, entries []pack.Entry) error {
+	return encode(class, run, []int{len(run)}, entries, b.shelf.append)
 }
 
 // decodeGroup fills plain from the stored bytes of a group. What does not decode

@@ -249,7 +249,7 @@ func (b *batch) putRun(seg *segment, r run) error {
 	if class == codec.Text {
 		class = seg.text.Class(content)
 	}
-	return b.encode(class, [][]byte{content}, r.entries)
+	return b.encode(class, content, r.entries)
 }
 
 // readFull fills b and returns io.EOF if r ends before b is full. Unlike

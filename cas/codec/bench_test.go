@@ -2,7 +2,6 @@ package codec
 
 import (
 	"bytes"
-	"slices"
 	"testing"
 
 	"github.com/zeebo/blake3"
@@ -13,15 +12,15 @@ const benchSize = 1 << 20
 func BenchmarkEncode(b *testing.B) {
 	for _, kind := range kinds {
 		b.Run(kind.name, func(b *testing.B) {
-			runs := [][]byte{kind.make(newRand(), benchSize)}
-			class := Probe(runs[0])
+			plain := kind.make(newRand(), benchSize)
+			class := Probe(plain)
 			e := NewEncoder()
-			stored := runs[0]
+			stored := plain
 			b.SetBytes(benchSize)
 			b.ReportAllocs()
 			for b.Loop() {
 				var err error
-				if _, stored, err = e.Encode(class, runs); err != nil {
+				if _, stored, err = e.Encode(class, plain, []int{benchSize}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -33,14 +32,14 @@ func BenchmarkEncode(b *testing.B) {
 // BenchmarkEncodeSmall encodes a group of a thousand small files.
 func BenchmarkEncodeSmall(b *testing.B) {
 	plain := kindNamed("float32").make(newRand(), benchSize)
-	var runs [][]byte
-	for run := range slices.Chunk(plain, 1024) {
-		runs = append(runs, run)
+	var ends []int
+	for end := 1024; end <= benchSize; end += 1024 {
+		ends = append(ends, end)
 	}
 	e := NewEncoder()
 	b.SetBytes(benchSize)
 	for b.Loop() {
-		if _, _, err := e.Encode(Values4, runs); err != nil {
+		if _, _, err := e.Encode(Values4, plain, ends); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -50,7 +49,7 @@ func BenchmarkDecode(b *testing.B) {
 	for _, kind := range kinds {
 		b.Run(kind.name, func(b *testing.B) {
 			plain := kind.make(newRand(), benchSize)
-			method, stored, err := NewEncoder().Encode(Probe(plain), [][]byte{plain})
+			method, stored, err := NewEncoder().Encode(Probe(plain), plain, []int{len(plain)})
 			if err != nil {
 				b.Fatal(err)
 			}

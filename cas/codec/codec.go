@@ -1,8 +1,8 @@
 // Package codec makes groups of chunks smaller, each in the way that suits it.
 //
-//	class := codec.Probe(run)                        // a few microseconds
-//	method, stored, err := e.Encode(class, runs)     // decoded and compared before it returns
-//	err = codec.Decode(method, stored, plain)        // plain has exactly the size of all runs
+//	class := codec.Probe(run)                           // a few microseconds
+//	method, stored, err := e.Encode(class, plain, ends) // decoded and compared before it returns
+//	err = codec.Decode(method, stored, plain)           // plain has exactly the size of all runs
 //
 // A run is bytes that follow each other in one file, a group is runs of one
 // class. A method is how a stored group is to be read; it is part of the format
@@ -57,8 +57,8 @@ const (
 
 // Encoder encodes groups one after the other; it is not for concurrent use.
 type Encoder struct {
-	out, joined, check []byte
-	planes, trial      planesEncoder
+	out, check    []byte
+	planes, trial planesEncoder
 
 	// decode is Decode, or what a test puts in its place.
 	decode func(method Method, stored, plain []byte) error
@@ -67,24 +67,17 @@ type Encoder struct {
 // NewEncoder returns an Encoder. It holds some megabytes once it was used.
 func NewEncoder() *Encoder { return &Encoder{decode: Decode} }
 
-// Encode returns the stored form of the runs, one after the other, which has at
-// most as many bytes as they have. It is valid until the next call and as long as the runs
-// are left alone, of which it may be one. What it returns was
+// Encode returns the stored form of plain, which has at most as many bytes. plain is runs, one
+// after the other; ends says where in it each ends, the last one at len(plain). What is returned is
+// valid until the next call and as long as plain is left alone, which it may be. It was
 // decoded and compared: an error says that it came back as something else, which is a defect
 // of this program or of its machine.
-func (e *Encoder) Encode(class Class, runs [][]byte) (Method, []byte, error) {
-	size := 0
-	for _, run := range runs {
-		size += len(run)
+func (e *Encoder) Encode(class Class, plain []byte, ends []int) (Method, []byte, error) {
+	method := e.encode(class, plain, ends)
+	if method == Raw || !worth(len(plain), len(e.out)) {
+		return Raw, plain, nil
 	}
-	method := e.encode(class, runs, size)
-	if method == Raw || !worth(size, len(e.out)) {
-		if len(runs) == 1 {
-			return Raw, runs[0], nil
-		}
-		method, e.out = Raw, appendRuns(e.out[:0], runs)
-	}
-	if err := e.verify(method, runs, size); err != nil {
+	if err := e.verify(method, plain); err != nil {
 		return 0, nil, fmt.Errorf("verify a group of class %d and method %d: %w", class, method, err)
 	}
 	return method, e.out, nil
@@ -95,69 +88,49 @@ func (e *Encoder) Encode(class Class, runs [][]byte) (Method, []byte, error) {
 func worth(plain, stored int) bool { return stored <= plain-plain/50 && stored < plain }
 
 // encode writes e.out in the best method for the class. Raw leaves it undefined.
-func (e *Encoder) encode(class Class, runs [][]byte, size int) Method {
+func (e *Encoder) encode(class Class, plain []byte, ends []int) Method {
 	switch class {
 	case Text:
-		return e.zstd(runs)
+		return e.zstd(plain, len(ends))
 	case Near:
-		e.out = appendZstd(e.out[:0], e.join(runs), nearEncoders)
+		e.out = appendZstd(e.out[:0], plain, nearEncoders)
 		return Zstd
 	}
 	if class.stride() == 0 {
 		return Raw
 	}
-	e.planes.prepare(class.stride(), runs)
-	if e.planes.mayRepeat() && e.zstdIsSmaller(runs, size) {
-		return e.zstd(runs)
+	e.planes.prepare(class.stride(), plain, ends)
+	if e.planes.mayRepeat() && e.zstdIsSmaller(plain) {
+		return e.zstd(plain, len(ends))
 	}
 	if e.planes.mask == 0 {
 		return Raw
 	}
-	e.out = e.planes.append(e.out[:0], runs)
+	e.out = e.planes.append(e.out[:0], plain)
 	return Planes
 }
 
-func (e *Encoder) zstd(runs [][]byte) Method {
-	plain := e.join(runs)
+func (e *Encoder) zstd(plain []byte, runs int) Method {
 	pool := goodEncoders
-	if len(runs) > 1 {
+	if runs > 1 {
 		pool = fastEncoders
 	}
 	e.out = appendZstd(e.out[:0], plain, pool)
 	return Zstd
 }
 
-// join returns the runs in one piece.
-func (e *Encoder) join(runs [][]byte) []byte {
-	if len(runs) == 1 {
-		return runs[0]
-	}
-	e.joined = appendRuns(e.joined[:0], runs)
-	return e.joined
-}
-
-func appendRuns(b []byte, runs [][]byte) []byte {
-	for _, run := range runs {
-		b = append(b, run...)
-	}
-	return b
-}
-
 var errDiffers = errors.New("its stored form decodes to something else")
 
-func (e *Encoder) verify(method Method, runs [][]byte, size int) error {
-	if cap(e.check) < size {
-		e.check = make([]byte, size)
+func (e *Encoder) verify(method Method, plain []byte) error {
+	if cap(e.check) < len(plain) {
+		e.check = make([]byte, len(plain))
 	}
-	plain := e.check[:size]
-	if err := e.decode(method, e.out, plain); err != nil {
+	got := e.check[:len(plain)]
+	if err := e.decode(method, e.out, got); err != nil {
 		return err
 	}
-	for _, run := range runs {
-		if !bytes.Equal(run, plain[:len(run)]) {
-			return errDiffers
-		}
-		plain = plain[len(run):]
+	if !bytes.Equal(plain, got) {
+		return errDiffers
 	}
 	return nil
 }
@@ -189,17 +162,16 @@ func Decode(method Method, stored, plain []byte) error {
 const trialSize = 64 << 10
 
 // zstdIsSmaller tries both methods on a part of the group.
-func (e *Encoder) zstdIsSmaller(runs [][]byte, size int) bool {
-	plain := e.join(runs)
-	if size > trialSize {
-		at := (size - trialSize) / 2
+func (e *Encoder) zstdIsSmaller(plain []byte) bool {
+	n := len(plain)
+	if n > trialSize {
+		at := (n - trialSize) / 2
 		plain = plain[at : at+trialSize]
 	}
 	p := &e.trial
-	p.prepare(e.planes.stride, [][]byte{plain})
-	n := size
+	p.prepare(e.planes.stride, plain, []int{len(plain)})
 	if p.mask != 0 {
-		e.out = p.append(e.out[:0], [][]byte{plain})
+		e.out = p.append(e.out[:0], plain)
 		n = len(e.out)
 	}
 	e.out = appendZstd(e.out[:0], plain, fastEncoders)

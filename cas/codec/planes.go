@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
-	"slices"
 
 	"github.com/kept-dev/kept/internal/reuse"
 )
@@ -48,14 +47,16 @@ type planesEncoder struct {
 // holds arrays of odd sizes may move them.
 const phaseSize = 256 << 10
 
-// prepare finds the sections and which lanes to code.
-func (p *planesEncoder) prepare(stride int, runs [][]byte) {
+// prepare finds the sections of plain, whose runs have these ends, and which lanes to code.
+func (p *planesEncoder) prepare(stride int, plain []byte, ends []int) {
 	p.stride = stride
 	p.sections = p.sections[:0]
 	k := bits.TrailingZeros(uint(stride))
 	var sum [8]float64
-	size := 0
-	for _, run := range runs {
+	start := 0
+	for _, end := range ends {
+		run := plain[start:end]
+		start = end
 		for first := true; len(run) > 0; first = false {
 			piece := run
 			if len(piece) >= 2*phaseSize {
@@ -70,7 +71,6 @@ func (p *planesEncoder) prepare(stride int, runs [][]byte) {
 			for i := range stride {
 				sum[i] += c[(skip+i)%stride] * float64(len(piece))
 			}
-			size += len(piece)
 			if n := len(p.sections); !first && p.sections[n-1].skip == skip {
 				p.sections[n-1].length += len(piece)
 				continue
@@ -80,10 +80,10 @@ func (p *planesEncoder) prepare(stride int, runs [][]byte) {
 	}
 	p.mask, p.constant = 0, 0
 	for i := range stride {
-		if sum[i] > uneven*float64(size) {
+		if sum[i] > uneven*float64(len(plain)) {
 			p.mask |= 1 << i
 		}
-		if sum[i] > 0.99*float64(size) {
+		if sum[i] > 0.99*float64(len(plain)) {
 			p.constant |= 1 << i
 		}
 	}
@@ -119,8 +119,8 @@ func (p *planesEncoder) mayRepeat() bool {
 // kept returns the number of lanes that are not coded.
 func kept(stride int, mask uint8) int { return stride - bits.OnesCount8(mask) }
 
-// append appends the stored form of the runs for which p was prepared.
-func (p *planesEncoder) append(out []byte, runs [][]byte) []byte {
+// append appends the stored form of what p was prepared for.
+func (p *planesEncoder) append(out, plain []byte) []byte {
 	// Nothing may move what the rest is written to while blocks are appended.
 	room := 2 + (1+len(p.sections))*binary.MaxVarintLen64
 	for _, s := range p.sections {
@@ -145,9 +145,9 @@ func (p *planesEncoder) append(out []byte, runs [][]byte) []byte {
 	p.planes.size(min(values, blockValues), p.mask)
 
 	filled := 0 // values in the planes
-	w := walker{slices.Clone(runs)}
 	for _, s := range p.sections {
-		src := w.next(s.length)
+		src := plain[:s.length]
+		plain = plain[s.length:]
 		n, tail := s.values(p.stride)
 		copy(rest, src[:s.skip])
 		rest, src = rest[s.skip:], src[s.skip:]
@@ -177,18 +177,6 @@ func (p *planesEncoder) appendBlock(out []byte, n int) []byte {
 		}
 	}
 	return out
-}
-
-// walker hands out the runs section by section.
-type walker struct{ runs [][]byte }
-
-func (w *walker) next(n int) []byte {
-	for len(w.runs[0]) == 0 {
-		w.runs = w.runs[1:]
-	}
-	b := w.runs[0][:n]
-	w.runs[0] = w.runs[0][n:]
-	return b
 }
 
 // grow returns b with n more bytes of any content.
