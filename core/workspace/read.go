@@ -22,9 +22,9 @@ const smallFile = 1 << 20
 // the store.
 const runLength = 64
 
-// askAtOnce is how many files of a folder the store is asked for at a time:
-// enough to be cheap, and so few that they stay in a processor's cache.
-const askAtOnce = 1 << 13
+// askAtOnce is how many files the store is asked for at a time: enough to be
+// cheap, and so few that they stay in a processor's cache.
+const askAtOnce = 1 << 12
 
 // reading is one scan, or one that keeps what it reads.
 type reading struct {
@@ -70,31 +70,54 @@ func (rd *reading) markMissing(ctx context.Context, root *folder) error {
 	if rd.batch == nil {
 		return nil
 	}
-	known, digests := make([]job, 0, askAtOnce), make([]cas.Digest, 0, askAtOnce)
-	ask := func() error {
-		missing, err := rd.batch.Missing(ctx, digests)
-		for _, n := range missing {
-			known[n].f.need(known[n].i)
+	p := newPool[question](ctx)
+	var some []*folder
+	files := 0
+	for f := range root.all() {
+		some = append(some, f)
+		if files += f.block.len(); files >= askAtOnce {
+			p.add(rd.markIn(ctx, some))
+			some, files = nil, 0
 		}
-		known, digests = known[:0], digests[:0]
+	}
+	p.add(rd.markIn(ctx, some))
+	return p.run()
+}
+
+// question is some files that the store is asked for.
+type question struct {
+	files   []job
+	digests []cas.Digest // of files
+}
+
+// markIn is markMissing for the files of some folders.
+func (rd *reading) markIn(ctx context.Context, folders []*folder) func(*question) error {
+	ask := func(q *question) error {
+		missing, err := rd.batch.Missing(ctx, q.digests)
+		for _, n := range missing {
+			q.files[n].f.need(q.files[n].i)
+		}
+		q.files, q.digests = q.files[:0], q.digests[:0]
 		return err
 	}
-	for f := range root.all() {
-		b := f.block
-		for i := range b.len() {
-			if b.isDir(i) || f.unsure != nil && f.unsure[i] {
-				continue
-			}
-			known, digests = append(known, job{f, i}), append(digests, b.digest(i))
-			if len(known) < askAtOnce {
-				continue
-			}
-			if err := ask(); err != nil {
-				return err
+	return func(q *question) error {
+		for _, f := range folders {
+			b := f.block
+			for i := range b.len() {
+				if b.isDir(i) || f.unsure != nil && f.unsure[i] {
+					continue
+				}
+				q.files, q.digests = append(q.files, job{f, i}), append(q.digests, b.digest(i))
+				if len(q.files) < askAtOnce {
+					continue
+				}
+				if err := ask(q); err != nil {
+					return err
+				}
 			}
 		}
+		return ask(q)
 	}
-	return ask()
 }
 
 // job is a record that has to be read, or asked for.
