@@ -88,9 +88,31 @@ func (r *Repo) StagedNames(ctx context.Context) ([]string, error) {
 // Tracked reports which of paths Git tracks. A folder counts where it holds a
 // tracked file, at any depth. Paths that are not tracked are absent.
 func (r *Repo) Tracked(ctx context.Context, paths []string) (map[string]bool, error) {
+	clean := make([]string, len(paths))
+	for i, p := range paths {
+		clean[i] = path.Clean(p)
+	}
+	known, ok := r.trackedInIndex(clean)
+	if !ok {
+		var err error
+		if known, err = r.listTracked(ctx, clean); err != nil {
+			return nil, err
+		}
+	}
+	tracked := map[string]bool{}
+	for i, p := range paths {
+		if known[clean[i]] {
+			tracked[p] = true
+		}
+	}
+	return tracked, nil
+}
+
+// listTracked is trackedInIndex as Git says. It may return more than was asked for.
+func (r *Repo) listTracked(ctx context.Context, paths []string) (map[string]bool, error) {
 	known := map[string]bool{}
 	c := r.command()
-	c.env = []string{"GIT_LITERAL_PATHSPECS=1"}
+	c.env = literal
 	for part := range chunks(paths) {
 		out, err := c.run(ctx, append([]string{"ls-files", "-z", "--"}, part...)...)
 		if err != nil {
@@ -102,13 +124,7 @@ func (r *Repo) Tracked(ctx context.Context, paths []string) (map[string]bool, er
 			}
 		}
 	}
-	tracked := map[string]bool{}
-	for _, p := range paths {
-		if known[path.Clean(p)] {
-			tracked[p] = true
-		}
-	}
-	return tracked, nil
+	return known, nil
 }
 
 // LeftOut returns those of paths that Git tracks and that a sparse checkout keeps

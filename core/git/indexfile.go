@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,78 +21,109 @@ const (
 	maxIndex = 64 << 20
 )
 
-// filesInIndex returns the paths in the index whose last component is name,
-// sorted, without starting Git. It knows the plain layouts of versions 2 and 3
-// and says no to all others: version 4, SHA-256, split and sparse ones.
-//
-// A hook asks with every change of the index, and a process costs a hook half of
-// what it may take.
+// The functions below read the index without starting Git: a hook asks with every
+// change of it, and a process costs a hook half of what it may take. They know the
+// plain layouts of versions 2 and 3 and say no to all others: version 4, SHA-256,
+// split and sparse ones.
+
+// filesInIndex returns the paths in the index whose last component is name, sorted.
 func (r *Repo) filesInIndex(name string) (paths []string, ok bool) {
-	data, ok := r.readIndex()
-	if !ok {
-		return nil, false
-	}
-	return parseIndex(data, name, false)
+	return r.namedInIndex(name, false)
 }
 
 // unmergedInIndex is filesInIndex for those in conflict.
 func (r *Repo) unmergedInIndex(name string) (paths []string, ok bool) {
-	data, ok := r.readIndex()
+	return r.namedInIndex(name, true)
+}
+
+func (r *Repo) namedInIndex(name string, unmerged bool) (paths []string, ok bool) {
+	ok = r.eachInIndex(func(path string, inConflict bool) {
+		if (path == name || strings.HasSuffix(path, "/"+name)) && (inConflict || !unmerged) {
+			paths = append(paths, path)
+		}
+	})
 	if !ok {
 		return nil, false
 	}
-	return parseIndex(data, name, true)
+	return slices.Compact(paths), true // a conflict has up to three entries
 }
 
-// readIndex returns the index file where parseIndex may understand it.
-func (r *Repo) readIndex() (data []byte, ok bool) {
+// trackedInIndex returns those of paths, which are clean, that are in the index or are
+// folders of what is.
+func (r *Repo) trackedInIndex(paths []string) (tracked map[string]bool, ok bool) {
+	wanted := map[string]bool{}
+	for _, p := range paths {
+		wanted[p] = true
+	}
+	tracked = map[string]bool{}
+	last := "" // the folder of the file before, mostly that of this one too
+	ok = r.eachInIndex(func(name string, _ bool) {
+		if wanted[name] {
+			tracked[name] = true
+		}
+		folder := path.Dir(name)
+		if folder == last {
+			return
+		}
+		last = folder
+		for ; folder != "."; folder = path.Dir(folder) {
+			if wanted[folder] {
+				tracked[folder] = true
+			}
+		}
+		if wanted["."] {
+			tracked["."] = true
+		}
+	})
+	return tracked, ok
+}
+
+// eachInIndex calls each with every entry of the index, in their order. Where it returns
+// false there is more that each was not called with.
+func (r *Repo) eachInIndex(each func(path string, inConflict bool)) (ok bool) {
 	file := filepath.Join(r.GitDir, "index")
 	if info, err := os.Stat(file); err != nil || info.Size() > maxIndex {
-		return nil, false
+		return false
 	}
 	if config, err := os.ReadFile(filepath.Join(r.CommonDir, "config")); err != nil || bytes.Contains(bytes.ToLower(config), []byte("objectformat")) {
-		return nil, false
+		return false
 	}
 	data, err := os.ReadFile(file)
-	return data, err == nil
+	return err == nil && parseIndex(data, each)
 }
 
-// parseIndex returns the paths whose last component, or whole, is name; with
-// unmerged only those in conflict.
-func parseIndex(data []byte, name string, unmerged bool) (paths []string, ok bool) {
+// parseIndex is eachInIndex for the bytes of an index.
+func parseIndex(data []byte, each func(path string, inConflict bool)) (ok bool) {
 	const stageBits = 0x3000
 	if len(data) < indexHeader+20 || string(data[:4]) != "DIRC" {
-		return nil, false
+		return false
 	}
 	version := binary.BigEndian.Uint32(data[4:])
 	count := binary.BigEndian.Uint32(data[8:])
 	if version != 2 && version != 3 {
-		return nil, false
+		return false
 	}
 	rest := data[indexHeader : len(data)-20]
 	for range count {
 		path, size := indexEntry(rest)
 		if size == 0 {
-			return nil, false
+			return false
 		}
-		inConflict := binary.BigEndian.Uint16(rest[60:])&stageBits != 0
-		if (path == name || strings.HasSuffix(path, "/"+name)) && (inConflict || !unmerged) {
-			paths = append(paths, path)
-		}
+		each(path, binary.BigEndian.Uint16(rest[60:])&stageBits != 0)
 		rest = rest[size:]
 	}
 	// A split index holds its entries elsewhere, a sparse one folders of them.
 	for len(rest) >= 8 {
 		if signature := string(rest[:4]); signature == "link" || signature == "sdir" {
-			return nil, false
+			return false
 		}
 		size := uint64(binary.BigEndian.Uint32(rest[4:])) + 8
 		if size > uint64(len(rest)) {
-			return nil, false
+			return false
 		}
 		rest = rest[size:]
 	}
-	return slices.Compact(paths), len(rest) == 0 // a conflict has up to three entries
+	return len(rest) == 0
 }
 
 // indexEntry returns the path of the entry that b begins with, and its size in

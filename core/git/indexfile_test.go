@@ -75,6 +75,20 @@ func TestFilesAreWhatGitLists(t *testing.T) {
 			if ok && !slices.Equal(got, want) {
 				t.Errorf("filesInIndex = %q, ls-files %q", got, want)
 			}
+			asked := []string{"kept.lock", "kept.loc", "a", "a/kept.lock", "a/kept.lock/x", "many/xxx", "many/xxxx/kept", "late", "z", "z/ü", ".", "none"}
+			listed, err := repo.listTracked(t.Context(), asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read, ok := repo.trackedInIndex(asked)
+			if ok != c.inIndex {
+				t.Fatalf("trackedInIndex knows the layout: %v, want %v", ok, c.inIndex)
+			}
+			for _, name := range asked {
+				if ok && read[name] != listed[name] {
+					t.Errorf("%q is tracked: %v, ls-files says %v", name, read[name], listed[name])
+				}
+			}
 			if got, err := repo.Files(t.Context(), "kept.lock"); err != nil || !slices.Equal(got, want) {
 				t.Errorf("Files = %q, %v, want %q", got, err, want)
 			}
@@ -86,11 +100,15 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte("DIRC\x00\x00\x00\x02\x00\x00\x00\x00" + strings.Repeat("\x00", 20)))
 	f.Add([]byte("DIRC\x00\x00\x00\x03\x00\x00\x00\x01" + strings.Repeat("\x00", 62) + "kept.lock\x00" + strings.Repeat("\x00", 40)))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		paths, ok := parseIndex(data, "kept.lock", false)
-		for _, p := range paths {
-			if ok && p != "kept.lock" && !strings.HasSuffix(p, "/kept.lock") {
-				t.Errorf("parseIndex returns %q", p)
+		size := 0
+		parseIndex(data, func(path string, _ bool) {
+			if path == "" || strings.Contains(path, "\x00") {
+				t.Errorf("parseIndex has the path %q", path)
 			}
+			size += len(path)
+		})
+		if size > len(data) {
+			t.Errorf("the paths have %d bytes, of %d", size, len(data))
 		}
 	})
 }
