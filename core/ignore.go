@@ -26,6 +26,7 @@ func (r *run) ignoreArtifacts(ctx context.Context, block *lockfile.Stage) error 
 // ignore adds the paths of the experiment that Git does not ignore yet to the
 // .gitignore beside kept.toml, and returns the lines that it added.
 func (p *Project) ignore(ctx context.Context, paths []string) ([]string, error) {
+	paths = p.perhapsSeen(paths)
 	full := make([]string, len(paths))
 	for i, name := range paths {
 		full[i] = p.join(name)
@@ -45,6 +46,47 @@ func (p *Project) ignore(ctx context.Context, paths []string) ([]string, error) 
 	}
 	slices.Sort(lines)
 	return lines, p.appendLines(".gitignore", lines)
+}
+
+// perhapsSeen returns those of paths for which it takes a process of Git to say whether it
+// ignores them.
+func (p *Project) perhapsSeen(paths []string) (rest []string) {
+	file := p.Workspace.Abs(p.join(".gitignore"))
+	text, err := readBounded(file, maxText)
+	info, lerr := os.Lstat(file)
+	unknown := err != nil || lerr != nil || !info.Mode().IsRegular() // Git follows no link
+	for _, name := range paths {
+		if unknown || p.hasNearerIgnore(name) || !ignores(string(text), name) {
+			rest = append(rest, name)
+		}
+	}
+	return rest
+}
+
+// hasNearerIgnore reports whether something says what Git ignores in a folder between
+// kept.toml and a path: it has the last word.
+func (p *Project) hasNearerIgnore(name string) bool {
+	for folder := path.Dir(name); folder != "."; folder = path.Dir(folder) {
+		if _, err := os.Lstat(p.Workspace.Abs(p.join(path.Join(folder, ".gitignore")))); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
+// ignores reports whether a .gitignore has the line that ignore writes for a path,
+// and no exception after it.
+func ignores(text, name string) (found bool) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		switch {
+		case line == "/"+escapeIgnore(name):
+			found = true
+		case strings.HasPrefix(line, "!"):
+			found = false
+		}
+	}
+	return found
 }
 
 // escapeIgnore quotes what would be a pattern in .gitignore.

@@ -16,6 +16,7 @@ func TestGitProcesses(t *testing.T) {
 	for _, content := range []string{"1", "2"} {
 		s.record(content)
 	}
+	s.write("new.bin", "1")
 	for _, c := range []struct {
 		line string
 		most int
@@ -23,6 +24,8 @@ func TestGitProcesses(t *testing.T) {
 		{"version", 0},
 		{"status", 0},
 		{"remote list", 0},
+		{"add new.bin", 1}, // whether it is ignored
+		{"add new.bin", 0},
 		{"diff", 1},
 		{"diff HEAD~1", 1},
 		{"diff HEAD~1 HEAD", 1},
