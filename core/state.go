@@ -125,10 +125,14 @@ func (r *Repository) writeState(s *state) error {
 	if err != nil {
 		return err
 	}
+	data = append(data, '\n')
+	if old, err := os.ReadFile(r.Local.State()); err == nil && bytes.Equal(old, data) {
+		return nil // waiting for the disk is most of what a command takes that changes nothing
+	}
 	if err := os.MkdirAll(filepath.Dir(r.Local.State()), 0o700); err != nil {
 		return err
 	}
-	return writeAtomic(r.Local.State(), r.Local.Temp(), append(data, '\n'), 0o600)
+	return writeAtomic(r.Local.State(), r.Local.Temp(), data, 0o600)
 }
 
 // SavedContent is a content that was in no lock and was put into the store
