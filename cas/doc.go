@@ -33,7 +33,8 @@
 //
 //	missing.go   what is there already is found, many at a time
 //	batch.go     small content is one blob; larger content is a stream
-//	stream.go    a stream is cut into chunks (package chunk), which are blobs,
+//	stream.go    a stream is cut into chunks (package chunk), which are blobs, where
+//	guide.go     those of another version end or where the bytes say so,
 //	manifest.go  and listed in a manifest
 //	group.go     new blobs are gathered into groups by what they look like, and
 //	             encoded (package codec), decoded and compared

@@ -18,6 +18,8 @@ const (
 	// segmentRest is the room before it, for what of the segment before could not be cut
 	// without more.
 	segmentRest = chunk.Max
+	// segmentsAhead is how many wait for who hashes and for who cuts.
+	segmentsAhead = 2
 )
 
 var segments = reuse.Stack[[]byte]{New: func() []byte { return make([]byte, segmentRest+segmentRead) }}
@@ -31,7 +33,7 @@ type segment struct {
 	users atomic.Int32
 
 	start int             // of the first chunk
-	cuts  []int           // ends of the chunks
+	cuts  []cut           // the chunks
 	text  *codec.Nearness // of the stream
 	parts []part          // the chunks, when done is closed
 	done  chan struct{}   // the chunks are claimed, and written or gathered
@@ -44,6 +46,12 @@ func (s *segment) release() {
 	}
 }
 
+// cut is the end of a chunk.
+type cut struct {
+	end    int
+	digest Digest // of the chunk, or zero if nobody knows it yet
+}
+
 // stream is the state of putting one large content.
 type stream struct {
 	b        *batch
@@ -53,13 +61,18 @@ type stream struct {
 	toHash   chan *segment
 	waiting  []*segment // not in the manifest yet, in order
 	text     codec.Nearness
+	guide    *guide
 	manifest manifest
 }
 
-// putStream keeps a content of which buf, a segment's, has the first n bytes. It returns buf
-// to the others.
+// putStream keeps a content of which buf, a segment's, has the first n bytes, and r the rest. It
+// returns buf to the others.
 func (b *batch) putStream(ctx context.Context, buf []byte, n int, r io.Reader) (Digest, int64, error) {
-	s := &stream{b: b, whole: NewHasher(), toCut: make(chan *segment, 1), toHash: make(chan *segment, 1)}
+	s := &stream{b: b, whole: NewHasher(), toCut: make(chan *segment, segmentsAhead), toHash: make(chan *segment, segmentsAhead)}
+	s.guide = &guide{}
+	if v, ok := r.(*version); ok {
+		s.guide = b.guideBy(ctx, v.of)
+	}
 	s.manifest.most = b.l.nodeParts
 	s.manifest.keep = func(node []byte) (Digest, error) { return b.putBlob(ctx, node) }
 	reading, stop := context.WithCancel(ctx)
@@ -129,8 +142,9 @@ func (s *stream) cut(ctx context.Context) error {
 		}
 		at, stop := seg.start, segmentRest+seg.n
 		for at < stop && (end || stop-at >= chunk.Max) {
-			at += chunk.Next(seg.buf[at:stop])
-			seg.cuts = append(seg.cuts, at)
+			n, d := s.guide.cut(seg.buf[at:stop])
+			at += n
+			seg.cuts = append(seg.cuts, cut{at, d})
 		}
 		rest = seg.buf[at:stop]
 		if len(seg.cuts) > 0 { // the content may have ended with the segment before
@@ -208,9 +222,11 @@ type run struct {
 func (b *batch) putSegment(seg *segment) error {
 	var r run
 	start := seg.start
-	for _, end := range seg.cuts {
-		content := seg.buf[start:end]
-		d := Sum(content)
+	for _, c := range seg.cuts {
+		content, d, end := seg.buf[start:c.end], c.digest, c.end
+		if d.IsZero() {
+			d = Sum(content)
+		}
 		seg.parts = append(seg.parts, part{d, int64(len(content))})
 		fresh, err := b.claim(d)
 		if err != nil {

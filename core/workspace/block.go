@@ -17,6 +17,9 @@ type stat struct {
 	mode               fs.FileMode
 }
 
+// noStat is as no file is.
+var noStat = stat{size: -1}
+
 // racy reports whether a file was changed so shortly before now that a second
 // change could carry the same time. File systems that keep whole seconds show
 // it by their zeros; the others tick at least every 10 ms.
@@ -122,21 +125,20 @@ func (b *block) equal(c *block) bool {
 	return bytes.Equal(b.records, c.records) && bytes.Equal(b.names, c.names)
 }
 
-// without returns b without the records that drop names, or b if those are none.
-func (b *block) without(drop func(i int) bool) *block {
+// doubting returns b, or where some of it is doubtful a copy in which that is as no file is.
+// The digests are left: they are of earlier versions.
+func (b *block) doubting(doubtful func(i int) bool) *block {
+	c := b
 	for i := range b.len() {
-		if !drop(i) {
+		if !doubtful(i) {
 			continue
 		}
-		short := &block{}
-		for j := range b.len() {
-			if j < i || j > i && !drop(j) {
-				short.add(b.name(j), b.stat(j), b.digest(j))
-			}
+		if c == b {
+			c = b.clone()
 		}
-		return short
+		c.set(i, noStat, b.digest(i))
 	}
-	return b
+	return c
 }
 
 // sound reports whether every record has a name.

@@ -22,6 +22,7 @@ import (
 type watched struct {
 	cas.Store
 	puts   atomic.Int64
+	others atomic.Int64 // puts of what was said to be a version of something
 	before func()
 	has    error
 }
@@ -57,6 +58,9 @@ func (b *watchedBatch) Missing(ctx context.Context, list []cas.Digest) ([]int, e
 
 func (b *watchedBatch) Put(ctx context.Context, r io.Reader) (cas.Digest, int64, error) {
 	b.s.put()
+	if fmt.Sprintf("%T", r) == fmt.Sprintf("%T", cas.VersionOf(cas.Digest{1}, nil)) {
+		b.s.others.Add(1)
+	}
 	return b.Batch.Put(ctx, r)
 }
 
@@ -153,6 +157,29 @@ func TestKeepFile(t *testing.T) {
 }
 
 // What the store has lost is read again, one file or the manifest alone.
+// TestKeepVersion holds that the store is told what a large file was before, also where that is
+// not to be relied on, for it was written just now.
+func TestKeepVersion(t *testing.T) {
+	for name, clock := range map[string]time.Duration{"settled": time.Minute, "racy": -time.Minute} {
+		for _, path := range []string{"data", "data/large"} {
+			t.Run(name+" "+path, func(t *testing.T) {
+				s := keepSpace(t)
+				s.later(clock)
+				store := &watched{Store: storetest.NewMemory()}
+				for i := range 3 {
+					before := store.others.Load()
+					s.keep(store, path)
+					if got := store.others.Load() - before; got != int64(min(i, 1)) {
+						t.Errorf("time %d: %d files were said to be a version of another", i, got)
+					}
+					s.write("data/large", strings.Repeat(fmt.Sprint("larger", i), smallFile/4))
+					s.reopen()
+				}
+			})
+		}
+	}
+}
+
 func TestKeepWhatIsMissing(t *testing.T) {
 	s := keepSpace(t)
 	full := storetest.NewMemory()
@@ -232,7 +259,7 @@ func TestKeepWhatChanges(t *testing.T) {
 		}
 		before := statOf(info)
 		before.mtime++
-		if _, _, err := s.reader(nil).content(t.Context(), new([]byte), "data/f", before); !errors.Is(err, ErrChanging) {
+		if _, _, err := s.reader(nil).content(t.Context(), new([]byte), "data/f", before, cas.Digest{}); !errors.Is(err, ErrChanging) {
 			t.Errorf("reading what is not as it was = %v", err)
 		}
 	}

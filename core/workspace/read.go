@@ -171,7 +171,7 @@ func (rd *reading) do(ctx context.Context, buffer *[]byte, root string, j job) e
 	full := path.Join(j.f.path, string(b.name(j.i)))
 	before := b.stat(j.i)
 	if before.mode.IsRegular() {
-		d, began, err := rd.content(ctx, buffer, full, before)
+		d, began, err := rd.content(ctx, buffer, full, before, b.digest(j.i))
 		if err != nil {
 			return err
 		}
@@ -197,16 +197,20 @@ func (rd *reading) do(ctx context.Context, buffer *[]byte, root string, j job) e
 // file returns the digest of the file at path, which s describes, from the cache
 // where it can.
 func (rd *reading) file(ctx context.Context, buffer *[]byte, path string, s stat) (cas.Digest, error) {
-	if d, ok := rd.cache.lookup(path, s, rd.now); ok {
-		if has, err := rd.has(ctx, d); err != nil {
+	was, ok := rd.cache.lookup(path, s, rd.now)
+	if ok {
+		if has, err := rd.has(ctx, was); err != nil {
 			return cas.Digest{}, err
 		} else if has {
 			rd.progress(s.size)
-			return d, nil
+			return was, nil
 		}
 	}
-	d, began, err := rd.content(ctx, buffer, path, s)
-	if err == nil && !racy(s, began) {
+	d, began, err := rd.content(ctx, buffer, path, s, was)
+	if err == nil {
+		if racy(s, began) {
+			s = noStat // not to be relied on, but the next version is read with its help
+		}
 		rd.cache.note(path, s, d)
 	}
 	return d, err
@@ -241,14 +245,15 @@ func (rd *reading) entry(ctx context.Context, buffer *[]byte, folder, inside str
 }
 
 // content reads the file that before describes, and makes sure that it was the
-// same file with the same content all the while.
+// same file with the same content all the while. was is the digest of what it had earlier, if
+// that is known.
 //
 // It returns the time at which reading began, not ended: a write during a long
 // read, in the same tick as the one before it, shows in neither time nor size.
-func (rd *reading) content(ctx context.Context, buffer *[]byte, path string, before stat) (d cas.Digest, began time.Time, err error) {
+func (rd *reading) content(ctx context.Context, buffer *[]byte, path string, before stat, was cas.Digest) (d cas.Digest, began time.Time, err error) {
 	began = rd.now()
 	if before.size > smallFile {
-		d, err = rd.large(ctx, path, before)
+		d, err = rd.large(ctx, path, before, was)
 	} else {
 		d, err = rd.small(ctx, buffer, path, before)
 	}
@@ -276,7 +281,7 @@ func (rd *reading) small(ctx context.Context, buffer *[]byte, path string, befor
 	return rd.takeBytes(ctx, content)
 }
 
-func (rd *reading) large(ctx context.Context, path string, before stat) (cas.Digest, error) {
+func (rd *reading) large(ctx context.Context, path string, before stat, was cas.Digest) (cas.Digest, error) {
 	f, err := openRegular(rd.Abs(path))
 	if err != nil {
 		return cas.Digest{}, gone(path, err)
@@ -286,7 +291,7 @@ func (rd *reading) large(ctx context.Context, path string, before stat) (cas.Dig
 		return cas.Digest{}, err
 	}
 	// Not to its end, which somebody may move ahead as fast as it is read.
-	d, err := rd.take(ctx, rd.counted(ctx, io.LimitReader(f, before.size)))
+	d, err := rd.take(ctx, cas.VersionOf(was, rd.counted(ctx, io.LimitReader(f, before.size))))
 	if err != nil {
 		return cas.Digest{}, err
 	}

@@ -191,7 +191,7 @@ func (w *Workspace) remember(root *folder, mark uint64, now whole, complete bool
 	for f := range root.all() {
 		b := f.block
 		if f.unsure != nil {
-			b = b.without(func(i int) bool { return f.unsure[i] })
+			b = b.doubting(func(i int) bool { return f.unsure[i] })
 			complete = complete && b == f.block
 		}
 		if b.check.IsZero() {

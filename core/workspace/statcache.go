@@ -71,7 +71,8 @@ func (c *statCache) known(dir string) *known {
 	return k
 }
 
-// lookup returns the digest of the file at path if it is described by s.
+// lookup returns the digest that the file at path had last, and whether s says that it
+// still has it.
 func (c *statCache) lookup(path string, s stat, now func() time.Time) (cas.Digest, bool) {
 	dir, name := split(path)
 	c.mu.Lock()
@@ -79,18 +80,22 @@ func (c *statCache) lookup(path string, s stat, now func() time.Time) (cas.Diges
 	return c.known(dir).lookup([]byte(name), s, now)
 }
 
-func (k *known) lookup(name []byte, s stat, now func() time.Time) (cas.Digest, bool) {
-	if k.noted.len() > 0 {
-		if i := k.notedIndex.find(&k.noted, name); i >= 0 && k.noted.stat(i) == s && !racy(s, now()) {
-			return k.noted.digest(i), true
-		}
-	}
+func (k *known) lookup(name []byte, s stat, now func() time.Time) (was cas.Digest, ok bool) {
 	if k.base != nil {
-		if i := k.baseIndex.find(k.base, name); i >= 0 && k.base.stat(i) == s {
-			return k.base.digest(i), true
+		if i := k.baseIndex.find(k.base, name); i >= 0 {
+			was, ok = k.base.digest(i), k.base.stat(i) == s
 		}
 	}
-	return cas.Digest{}, false
+	if k.noted.len() > 0 {
+		i := k.notedIndex.find(&k.noted, name)
+		switch {
+		case i >= 0 && k.noted.stat(i) == s && !racy(s, now()):
+			return k.noted.digest(i), true
+		case i >= 0 && !ok:
+			was = k.noted.digest(i)
+		}
+	}
+	return was, ok
 }
 
 // note remembers the digest of a file that s describes. It is trusted, and
