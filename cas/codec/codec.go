@@ -111,11 +111,11 @@ func (e *Encoder) encode(class Class, plain []byte, ends []int) Method {
 }
 
 func (e *Encoder) zstd(plain []byte, runs int) Method {
-	pool := goodEncoders
+	from := goodEncoders
 	if runs > 1 {
-		pool = fastEncoders
+		from = fastEncoders
 	}
-	e.out = appendZstd(e.out[:0], plain, pool)
+	e.out = appendZstd(e.out[:0], plain, from)
 	return Zstd
 }
 

@@ -2,26 +2,31 @@ package codec
 
 import (
 	"errors"
-	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/kept-dev/kept/internal/reuse"
 )
 
-// window is the largest that an encoder uses and a decoder accepts. Groups are smaller,
-// so that each is one segment.
-const window = 8 << 20
+const (
+	// farWindow is the window of encoders: groups are smaller, so that each is one segment and
+	// matches may lie anywhere in it. An encoder has memory for two windows.
+	farWindow = 1 << 20
+	// maxWindow is the largest that a decoder accepts.
+	maxWindow = 8 << 20
+)
 
 // The coders are made when they are first used: making one costs some microseconds and
-// a megabyte, which most commands need not pay.
+// megabytes, which most commands need not pay.
 var (
 	// One large file is worth the time that finding what repeats after four bytes
 	// takes. Many small files are not: theirs is the time that people wait for.
-	goodEncoders = encoders(zstd.SpeedDefault, window)
-	fastEncoders = encoders(zstd.SpeedFastest, window)
-	zstdDecoders = sync.Pool{New: func() any {
+	goodEncoders = encoders(zstd.SpeedDefault, farWindow)
+	fastEncoders = encoders(zstd.SpeedFastest, farWindow)
+	zstdDecoders = reuse.Stack[*zstd.Decoder]{New: func() *zstd.Decoder {
 		d, err := zstd.NewReader(nil,
 			zstd.WithDecoderConcurrency(1),
-			zstd.WithDecoderMaxWindow(window),
+			zstd.WithDecoderMaxWindow(maxWindow),
 			zstd.WithDecodeAllCapLimit(true)) // nothing is allocated for a size that a frame claims
 		if err != nil {
 			panic(err) // the options are constants
@@ -30,8 +35,8 @@ var (
 	}}
 )
 
-func encoders(level zstd.EncoderLevel, window int) *sync.Pool {
-	return &sync.Pool{New: func() any {
+func encoders(level zstd.EncoderLevel, window int) *reuse.Stack[*zstd.Encoder] {
+	return &reuse.Stack[*zstd.Encoder]{New: func() *zstd.Encoder {
 		e, err := zstd.NewWriter(nil,
 			zstd.WithEncoderLevel(level),
 			zstd.WithEncoderConcurrency(1),
@@ -44,16 +49,16 @@ func encoders(level zstd.EncoderLevel, window int) *sync.Pool {
 	}}
 }
 
-func appendZstd(b, plain []byte, pool *sync.Pool) []byte {
-	e := pool.Get().(*zstd.Encoder)
-	defer pool.Put(e)
+func appendZstd(b, plain []byte, from *reuse.Stack[*zstd.Encoder]) []byte {
+	e := from.Get()
+	defer from.Put(e)
 	return e.EncodeAll(plain, b)
 }
 
 var errFrame = errors.New("its frame has another size")
 
 func decodeZstd(stored, plain []byte) error {
-	d := zstdDecoders.Get().(*zstd.Decoder)
+	d := zstdDecoders.Get()
 	defer zstdDecoders.Put(d)
 	got, err := d.DecodeAll(stored, plain[:0:len(plain)])
 	if err != nil {
