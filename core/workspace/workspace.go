@@ -143,13 +143,3 @@ func (w *Workspace) CheckParents(path string) error {
 
 // Forget drops all that the stat cache knows, so that every file is read anew.
 func (w *Workspace) Forget() { w.cache.forget() }
-
-// Known returns the digest of the file at path if its stat data is as it was
-// when it was hashed last.
-func (w *Workspace) Known(path string) (cas.Digest, bool) {
-	info, err := os.Lstat(w.Abs(path))
-	if err != nil || !info.Mode().IsRegular() {
-		return cas.Digest{}, false
-	}
-	return w.cache.lookup(path, statOf(info), w.now)
-}
