@@ -59,7 +59,7 @@ var faultCases = []faultCase{
 		work: func(w *faultWorld) error {
 			next := slices.Clone(large)
 			copy(next[200_000:], "another version")
-			return w.put(next)
+			return w.putVersion(next, cas.Sum(large))
 		},
 	},
 	{name: "a batch", before: func(w *faultWorld) error { return w.put(small) }, work: func(w *faultWorld) error {
@@ -148,7 +148,7 @@ var faultCases = []faultCase{
 		work: func(w *faultWorld) error {
 			next := slices.Clone(large)
 			copy(next[200_000:], "another version")
-			if err := w.put(next); err != nil {
+			if err := w.putVersion(next, cas.Sum(large)); err != nil {
 				return err
 			}
 			return errors.Join(w.has(next, large), w.read())
@@ -231,8 +231,10 @@ func (w *faultWorld) note(content []byte) {
 	delete(w.never, d)
 }
 
-func (w *faultWorld) put(content []byte) error {
-	d, n, err := w.s.Put(background, bytes.NewReader(content))
+func (w *faultWorld) put(content []byte) error { return w.putVersion(content, cas.Digest{}) }
+
+func (w *faultWorld) putVersion(content []byte, of cas.Digest) error {
+	d, n, err := w.s.Put(background, cas.VersionOf(of, bytes.NewReader(content)))
 	if err != nil {
 		return err
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"testing"
 
@@ -46,8 +48,10 @@ func fill(random *rand.Rand, b []byte) []byte {
 	return b
 }
 
-func newLocal(t testing.TB) *Local {
-	l, err := OpenLocal(t.TempDir())
+func newLocal(t testing.TB) *Local { return mustOpen(t, t.TempDir()) }
+
+func mustOpen(t testing.TB, dir string) *Local {
+	l, err := OpenLocal(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +137,47 @@ func TestGuideByAnything(t *testing.T) {
 	g := &guide{parts: make([]part, 0, 1)}
 	if n, d := g.cut(content); n != chunk.Next(content) || !d.IsZero() {
 		t.Errorf("without parts: %d, %s", n, d)
+	}
+}
+
+// TestGuideByDamage holds that a manifest that is damaged is of no use and does no harm.
+func TestGuideByDamage(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 8))
+	l := newLocal(t)
+	content := fill(random, make([]byte, 2<<20))
+	d, _, err := l.Put(t.Context(), bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, found, err := l.set.Find(d)
+	if err != nil || !found {
+		t.Fatal(found, err)
+	}
+	name := l.set.Path(at.Pack)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := chunk.Next(content)
+	first := Sum(content[:n])
+	line := bytes.Index(b, binary.LittleEndian.AppendUint64(first[:], uint64(n)))
+	if line < 0 {
+		t.Fatal("the manifest is not stored as it is")
+	}
+	b[line] ^= 1
+	if err := errors.Join(os.Chmod(name, 0o600), os.WriteFile(name, b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, l.dir)
+	if g := l.Batch().(*batch).guideBy(t.Context(), d); len(g.parts) > 0 {
+		t.Errorf("the guide has %d parts", len(g.parts))
+	}
+	content = append(content, "more"...)
+	if got, _, err := l.Put(t.Context(), VersionOf(d, bytes.NewReader(content))); err != nil || got != Sum(content) {
+		t.Fatalf("Put = %s, %v", got, err)
+	}
+	if got, err := ReadAll(t.Context(), l, Sum(content), 1<<30); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes come back, %v", len(got), err)
 	}
 }
 
