@@ -26,10 +26,10 @@ type version struct {
 const (
 	// guideParts bounds the memory of a guide: to what 16 GiB have, some 20 MB.
 	guideParts = 1 << 18
-	// closely is how many chunks in a row may be strange and each be looked for in the
-	// other content; after them one in often is. Looking for it means to hash it at
+	// patience is how many chunks in a row may be strange and each be looked for in the
+	// other content; after them one in as many is. Looking for it means to hash it at
 	// once, and not beside others.
-	closely, often = 16, 16
+	patience = 16
 )
 
 // guide guesses the chunks of a content from those of another version. A guess is never
@@ -46,7 +46,7 @@ type guide struct {
 func (b *batch) guideBy(ctx context.Context, d Digest) *guide {
 	g := &guide{}
 	at, found, err := b.l.set.Find(d)
-	if d.IsZero() || err != nil || !found {
+	if err != nil || !found {
 		return g
 	}
 	// Not to be had is not to be used: what is damaged is found by who needs it.
@@ -83,7 +83,7 @@ func (g *guide) cut(b []byte) (n int, d Digest) {
 		g.next = len(g.parts)
 	}
 	n = chunk.Next(b)
-	if g.strange++; g.strange > closely && g.strange%often != 0 {
+	if g.strange++; g.strange > patience && g.strange%patience != 0 {
 		return n, Digest{}
 	}
 	d = Sum(b[:n])

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -133,11 +132,6 @@ func TestGuideByAnything(t *testing.T) {
 			t.Errorf("version of %s: %s, %d, %v", of, d, n, err)
 		}
 	}
-	// The parts of a guide are bounded, and what it has of a long content is of use.
-	g := &guide{parts: make([]part, 0, 1)}
-	if n, d := g.cut(content); n != chunk.Next(content) || !d.IsZero() {
-		t.Errorf("without parts: %d, %s", n, d)
-	}
 }
 
 // TestGuideByDamage holds that a manifest that is damaged is of no use and does no harm.
@@ -196,7 +190,7 @@ func BenchmarkPutVersion(b *testing.B) {
 			for b.Loop() {
 				at := random.IntN(len(content) - 640<<10)
 				fill(random, content[at:at+640<<10])
-				if _, _, err := l.Put(context.Background(), VersionOf(of, io.Reader(bytes.NewReader(content)))); err != nil {
+				if _, _, err := l.Put(context.Background(), VersionOf(of, bytes.NewReader(content))); err != nil {
 					b.Fatal(err)
 				}
 			}

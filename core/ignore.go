@@ -77,10 +77,11 @@ func (p *Project) hasNearerIgnore(name string) bool {
 // ignores reports whether a .gitignore has the line that ignore writes for a path,
 // and no exception after it.
 func ignores(text, name string) (found bool) {
+	own := "/" + escapeIgnore(name)
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
 		switch {
-		case line == "/"+escapeIgnore(name):
+		case line == own:
 			found = true
 		case strings.HasPrefix(line, "!"):
 			found = false
